@@ -1,0 +1,1 @@
+"""Slides, geometry, analysis, counting and persistence; knows neither Qt nor torch."""

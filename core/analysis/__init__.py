@@ -1,0 +1,1 @@
+"""From a slide to scored candidates: tiling, pipeline, evaluation."""

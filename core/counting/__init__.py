@@ -1,0 +1,1 @@
+"""Protocols, the hot spot and the statistics of a count."""

@@ -1,0 +1,108 @@
+"""What the pipeline asks of a detector and a classifier: uint8 arrays in, arrays out.
+
+`core` knows no network library; `models` implements these protocols.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOrigin:
+    """Which model gave a number.
+
+    Attributes:
+        name: registry name, for instance `mitoscope-detector-1`.
+        sha256: of the weights file, lower-case hex.
+        device: where it ran: `cpu`, `cuda`, `mps`.
+        precision: `float32`, `bfloat16` or `float16`.
+    """
+
+    name: str
+    sha256: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPoints:
+    """Candidates of one window.
+
+    Attributes:
+        xy_px: (N, 2) float32, x then y, in pixels of the window; the centre of the top-left pixel
+            is (0.5, 0.5).
+        scores: (N,) float32 in 0..1.
+    """
+
+    xy_px: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """A dense candidate detector.
+
+    Attributes:
+        mpp: µm per pixel of the windows that it wants.
+        window_px: side of a window in pixels, halo included.
+        halo_px: margin on each side whose points belong to the neighbouring window.
+        grid_px: windows must start at multiples of this, counted from the slide's origin, so that
+            the result does not depend on the grid.
+        threshold: points below this score are not returned.
+    """
+
+    @property
+    def mpp(self) -> float: ...
+    @property
+    def window_px(self) -> int: ...
+    @property
+    def halo_px(self) -> int: ...
+    @property
+    def grid_px(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def origin(self) -> ModelOrigin: ...
+
+    def detect(self, windows: NDArray[np.uint8]) -> list[WindowPoints]:
+        """Find candidates in windows: (B, window_px, window_px, 3) uint8 sRGB."""
+        ...
+
+
+class Classifier(Protocol):
+    """Gives a candidate's crop the probability of being a mitosis.
+
+    Attributes:
+        mpp: µm per pixel of the crops that it wants.
+        crop_px: side of a crop in pixels.
+        review_threshold: from this probability on a reader must look at a candidate.
+        count_threshold: from this probability on a candidate is labelled a mitosis.
+    """
+
+    @property
+    def mpp(self) -> float: ...
+    @property
+    def crop_px(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def review_threshold(self) -> float: ...
+    @property
+    def count_threshold(self) -> float: ...
+    @property
+    def origin(self) -> ModelOrigin: ...
+
+    def classify(
+        self, crops: NDArray[np.uint8], detector_scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Calibrated probabilities, (B,) float32 in 0..1.
+
+        Args:
+            crops: (B, crop_px, crop_px, 3) uint8 sRGB, the candidate at the centre.
+            detector_scores: (B,) float32, the detector's scores of the same candidates.
+        """
+        ...

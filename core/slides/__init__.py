@@ -1,0 +1,1 @@
+"""Slide files, pixels, tissue and crops."""

@@ -1,0 +1,1 @@
+"""Results in SQLite: the only package that speaks SQL."""

@@ -1,0 +1,1 @@
+"""Neural networks; knows no Qt, no SQL and no slide files."""

@@ -1,0 +1,1 @@
+"""Data only: protocols, the model registry and the shipped weights."""

@@ -1,0 +1,383 @@
+"""The tables of the store as SQLAlchemy 2 typed models; owns names, checks, keys and triggers.
+
+Knows nothing of connections. Rows that a reader's decisions rest on (verdicts, events, and the
+versions of calibrations, regions and counts) are append-only: triggers refuse UPDATE and DELETE.
+Points belong to a slide and outlive every run; a candidate refers to the point that its verdicts
+stand on. A detection set is slide + regions + detector + candidates, a run adds one classifier.
+
+A change here needs a new step in `migrations.py`; a test holds the ladder to these models.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from core.store.columns import Json, UtcTime
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Parent of the models: one metadata, one naming convention."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own class attribute)
+        datetime: UtcTime,
+        dict[str, Any]: Json,
+        float: REAL,
+        str: Text,
+    }
+
+
+class SessionRow(Base):
+    """One opening of the store for writing; `closed_at` stays empty after an unclean end."""
+
+    __tablename__ = "sessions"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(unique=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    clean: Mapped[bool] = mapped_column(server_default=text("0"))
+
+
+class SlideRow(Base):
+    """A slide file, known by its content; name and path are where it was last seen."""
+
+    __tablename__ = "slides"
+    __table_args__ = (
+        UniqueConstraint("identity_kind", "identity"),
+        CheckConstraint("width0 > 0 AND height0 > 0", name="size"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    identity_kind: Mapped[str]
+    identity: Mapped[str]
+    name: Mapped[str]
+    path: Mapped[str]
+    alias: Mapped[str | None]
+    width0: Mapped[int]
+    height0: Mapped[int]
+    vendor: Mapped[str]
+    added_at: Mapped[datetime]
+
+
+class ReaderRow(Base):
+    """A person who gives verdicts."""
+
+    __tablename__ = "readers"
+    __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    added_at: Mapped[datetime]
+
+
+class CalibrationRow(Base):
+    """A version of a slide's µm per pixel: who set it, when, and where it came from."""
+
+    __tablename__ = "calibrations"
+    __table_args__ = (
+        CheckConstraint("mpp_x > 0 AND mpp_y > 0", name="mpp"),
+        Index("ix_calibrations_slide_id", "slide_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    mpp_x: Mapped[float]
+    mpp_y: Mapped[float]
+    origin: Mapped[str]
+    reader_id: Mapped[int | None] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    created_at: Mapped[datetime]
+
+
+class RegionRow(Base):
+    """A version of a polygon on a slide; `lineage` names the region, a tombstone has no WKB."""
+
+    __tablename__ = "regions"
+    __table_args__ = (
+        UniqueConstraint("lineage", "version"),
+        CheckConstraint("kind IN ('tumour', 'excluded', 'count_area')", name="kind"),
+        CheckConstraint("version >= 1", name="version"),
+        Index("ix_regions_slide_id", "slide_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    lineage: Mapped[str]
+    version: Mapped[int]
+    kind: Mapped[str]
+    wkb: Mapped[bytes | None] = mapped_column(LargeBinary)
+    properties: Mapped[dict[str, Any]]
+    reader_id: Mapped[int | None] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    created_at: Mapped[datetime]
+
+
+class DetectionSetRow(Base):
+    """What one detector proposed on one slide in its regions."""
+
+    __tablename__ = "detection_sets"
+    __table_args__ = (
+        UniqueConstraint("key", "attempt"),
+        Index("ix_detection_sets_slide_id", "slide_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    calibration_id: Mapped[int | None] = mapped_column(
+        ForeignKey("calibrations.id", ondelete="RESTRICT")
+    )
+    key: Mapped[str]
+    attempt: Mapped[int]
+    detector_name: Mapped[str]
+    detector_sha256: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class DetectionRegionRow(Base):
+    """Which region versions a detection set was made in."""
+
+    __tablename__ = "detection_regions"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    detection_set_id: Mapped[int] = mapped_column(
+        ForeignKey("detection_sets.id", ondelete="CASCADE"), primary_key=True
+    )
+    region_id: Mapped[int] = mapped_column(
+        ForeignKey("regions.id", ondelete="RESTRICT"), primary_key=True
+    )
+
+
+class RunRow(Base):
+    """A detection set with the scores of one classifier."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("key", "attempt"),
+        CheckConstraint("state IN ('running', 'cancelled', 'done', 'failed')", name="state"),
+        Index("ix_runs_detection_set_id", "detection_set_id"),
+        Index("ix_runs_slide_id", "slide_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    detection_set_id: Mapped[int] = mapped_column(
+        ForeignKey("detection_sets.id", ondelete="RESTRICT")
+    )
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    key: Mapped[str]
+    attempt: Mapped[int]
+    state: Mapped[str]
+    message: Mapped[str] = mapped_column(server_default="")
+    parameters: Mapped[dict[str, Any]]
+    detector: Mapped[dict[str, Any]]
+    classifier: Mapped[dict[str, Any]]
+    app_version: Mapped[str]
+    times: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class LeaseRow(Base):
+    """Which process works on a detection set; the heartbeat is in seconds since the epoch."""
+
+    __tablename__ = "leases"
+    detection_set_id: Mapped[int] = mapped_column(
+        ForeignKey("detection_sets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    token: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    heartbeat_s: Mapped[float]
+
+
+class WindowRow(Base):
+    """A finished window of a detection set, with the device that did it."""
+
+    __tablename__ = "windows"
+    __table_args__ = (
+        UniqueConstraint("detection_set_id", "row", "col"),
+        CheckConstraint("state IN ('done', 'failed')", name="state"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    detection_set_id: Mapped[int] = mapped_column(
+        ForeignKey("detection_sets.id", ondelete="CASCADE")
+    )
+    col: Mapped[int]
+    row: Mapped[int]
+    state: Mapped[str]
+    device: Mapped[str]
+    precision: Mapped[str]
+    message: Mapped[str]
+    blurred: Mapped[bool]
+    finished_at: Mapped[datetime]
+
+
+class WindowPointRow(Base):
+    """A point as the detector gave it in one window, before merging across windows."""
+
+    __tablename__ = "window_points"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    window_id: Mapped[int] = mapped_column(
+        ForeignKey("windows.id", ondelete="CASCADE"), primary_key=True
+    )
+    n: Mapped[int] = mapped_column(primary_key=True)
+    x0: Mapped[float]
+    y0: Mapped[float]
+    detector_score: Mapped[float]
+
+
+class PointRow(Base):
+    """A place on a slide that verdicts are given of; it outlives runs."""
+
+    __tablename__ = "points"
+    __table_args__ = (Index("ix_points_slide_id", "slide_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    x0: Mapped[float]
+    y0: Mapped[float]
+    hand_placed: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
+class CandidateRow(Base):
+    """A merged candidate of a detection set; `point_id` once a verdict belongs to it."""
+
+    __tablename__ = "candidates"
+    __table_args__ = (
+        Index("ix_candidates_detection_set_id", "detection_set_id"),
+        Index(
+            "uq_candidates_point_id_detection_set_id",
+            "point_id",
+            "detection_set_id",
+            unique=True,
+            sqlite_where=text("point_id IS NOT NULL"),
+        ),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    detection_set_id: Mapped[int] = mapped_column(
+        ForeignKey("detection_sets.id", ondelete="CASCADE")
+    )
+    x0: Mapped[float]
+    y0: Mapped[float]
+    detector_score: Mapped[float]
+    point_id: Mapped[int | None] = mapped_column(ForeignKey("points.id", ondelete="RESTRICT"))
+
+
+class ScoreRow(Base):
+    """What one run's classifier says of one candidate."""
+
+    __tablename__ = "scores"
+    __table_args__ = (
+        CheckConstraint("label IN ('mitosis', 'imposter', 'atypical')", name="label"),
+        CheckConstraint("probability BETWEEN 0 AND 1", name="probability"),
+        Index("ix_scores_candidate_id", "candidate_id"),
+        Index("ix_scores_run_id_probability", "run_id", "probability"),
+        {"sqlite_with_rowid": False},
+    )
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    candidate_id: Mapped[int] = mapped_column(
+        ForeignKey("candidates.id", ondelete="CASCADE"), primary_key=True
+    )
+    probability: Mapped[float]
+    label: Mapped[str]
+
+
+class VerdictRow(Base):
+    """What one reader said of one point; never changed, only followed by a newer one."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        CheckConstraint(
+            "value IN ('mitosis', 'imposter', 'unsure', 'deleted', 'cleared')", name="value"
+        ),
+        CheckConstraint("atypical = 0 OR value = 'mitosis'", name="atypical"),
+        Index("ix_verdicts_slide_id_reader_id", "slide_id", "reader_id"),
+        Index("ix_verdicts_point_id", "point_id"),
+        Index("ix_verdicts_action", "action"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    point_id: Mapped[int] = mapped_column(ForeignKey("points.id", ondelete="RESTRICT"))
+    reader_id: Mapped[int] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="RESTRICT"))
+    value: Mapped[str]
+    atypical: Mapped[bool]
+    consensus: Mapped[bool]
+    action: Mapped[str]
+    method: Mapped[str]
+    reason: Mapped[str]
+    undoes_id: Mapped[int | None] = mapped_column(
+        ForeignKey("verdicts.id", ondelete="RESTRICT"), unique=True
+    )
+    decided_at: Mapped[datetime]
+
+
+class CountRow(Base):
+    """A version of a mitotic count in a count area; `lineage` names the count."""
+
+    __tablename__ = "counts"
+    __table_args__ = (
+        UniqueConstraint("lineage", "version"),
+        CheckConstraint("state IN ('proposed', 'accepted', 'signed', 'reopened')", name="state"),
+        CheckConstraint("mitoses >= 0", name="mitoses"),
+        Index("ix_counts_slide_id", "slide_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="RESTRICT"))
+    region_id: Mapped[int | None] = mapped_column(ForeignKey("regions.id", ondelete="RESTRICT"))
+    reader_id: Mapped[int | None] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    lineage: Mapped[str]
+    version: Mapped[int]
+    state: Mapped[str]
+    protocol: Mapped[str]
+    mitoses: Mapped[int]
+    planned_mm2: Mapped[float]
+    counted_mm2: Mapped[float]
+    details: Mapped[dict[str, Any]]
+    app_version: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class EventRow(Base):
+    """One line of the audit trail; `previous` is the hash of the line before."""
+
+    __tablename__ = "events"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str]
+    reader: Mapped[str]
+    kind: Mapped[str]
+    object: Mapped[str]
+    old: Mapped[str]
+    new: Mapped[str]
+    reason: Mapped[str]
+    app_version: Mapped[str]
+    model_version: Mapped[str]
+    previous: Mapped[str]
+    hash: Mapped[str]
+
+
+APPEND_ONLY = ("calibrations", "regions", "verdicts", "counts", "events")
+
+
+def append_only_triggers() -> list[str]:
+    """SQL of the triggers that refuse UPDATE and DELETE on the append-only tables."""
+    return [
+        f"CREATE TRIGGER tr_{table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
+        for table in APPEND_ONLY
+        for verb in ("UPDATE", "DELETE")
+    ]

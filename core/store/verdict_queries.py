@@ -61,6 +61,14 @@ def give_verdicts(
     """Append what a reader decided in one go; returns the action's name."""
     if not verdicts:
         raise StoreError("There is no verdict to give.")
+    undone = [verdict.undoes_id for verdict in verdicts if verdict.undoes_id is not None]
+    if (
+        undone
+        and connection.execute(
+            select(VerdictRow.id).where(VerdictRow.undoes_id.in_(undone))
+        ).first()
+    ):
+        raise StoreError("This verdict was taken back already, in another window.")
     action = uuid.uuid4().hex
     values = [
         {

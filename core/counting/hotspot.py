@@ -1,0 +1,321 @@
+"""The hot spot: the placement of the count area that holds the most mitoses, exactly.
+
+Not the best of a grid: no other allowed centre holds more points. Shapes are closed, so points on
+the border count, within `shapes.BORDER_TOLERANCE` (0.1 nm on the usual areas): the count is at
+least the true maximum, and at most that of a shape larger by this tolerance.
+
+Among placements of equal count the one with the topmost, then leftmost centre is taken; it is then
+centred on its points (the middle of their bounding box; for a circle, of their smallest enclosing
+circle) if that centre is allowed. The result does not depend on the order of the points.
+
+The next ones follow greedily: the most of the points that no earlier one holds, among placements
+that overlap none of the earlier ones (touching is allowed); each of these is exact as well.
+
+One piece of tissue. Unless it is unlocked, the count area lies on one piece: its centre must be one
+where that piece's tissue alone meets the coverage rule, and only points of that piece count. A
+point off the tissue belongs to the nearest piece.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from core.counting.allowed import (
+    COVERAGE_FLOOR,
+    AllowedCentres,
+    allowed_from_held,
+    tissue_held,
+    tissue_mm2,
+)
+from core.counting.search import Domain, Search
+from core.counting.shapes import CountShape
+from core.geometry import UM2_PER_MM2
+
+# Two placements count as disjoint when they overlap by less than this fraction of a half side.
+_OVERLAP_SLACK = 1e-8
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class HotSpot:
+    """One placement of the count area.
+
+    Attributes:
+        centre_um: x and y of its centre.
+        count: points that it holds and that no earlier hot spot holds.
+        polygon_um: its outline.
+        members: indices of these points, ascending.
+    """
+
+    centre_um: tuple[float, float]
+    count: int
+    polygon_um: shapely.Polygon
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the mitoses of a slide are counted.
+
+    Attributes:
+        spots: the hot spot and the next best ones; empty when all the tissue is counted.
+        whole_tissue: whether the tissue is smaller than the count area and is counted whole.
+        counted: points in the count area: of the first spot, or all.
+        counted_area_mm2: the tissue's area if it is counted whole, else the shape's.
+        covered_mm2: tissue within the first spot (of its piece), to a cell; or all of it. Far
+            below the counted area the tissue is too narrow for the shape: say so.
+    """
+
+    spots: tuple[HotSpot, ...]
+    whole_tissue: bool
+    counted: int
+    counted_area_mm2: float
+    covered_mm2: float
+
+
+def find_hot_spots(
+    points_um: Floats, shape: CountShape, allowed: AllowedCentres | None = None, k: int = 1
+) -> list[HotSpot]:
+    """The best placement and the next best that do not overlap; the rules are at the module's head.
+
+    Args:
+        points_um: (N, 2) float64, finite; a place that is given twice counts twice.
+        shape: the count area.
+        allowed: where centres may lie; None for everywhere.
+        k: how many at most.
+
+    Returns:
+        By the order found, counts not ascending. Fewer than `k` when no point is left or no place.
+        Without points: one empty placement amid the allowed cells, none if everywhere is allowed.
+
+    Raises:
+        ValueError: wrong shape of `points_um` or places that are not finite.
+    """
+    points = _checked(points_um)
+    if not len(points):
+        centre = None if allowed is None else _amid(allowed)
+        return [] if centre is None else [HotSpot(centre, 0, shape.polygon_um(centre), ())]
+    found: list[HotSpot] = []
+    free = np.ones(len(points), dtype=bool)
+    for _ in range(k):
+        spot = _best(points, free, shape, allowed, [spot.centre_um for spot in found])
+        if spot is None:
+            break
+        found.append(spot)
+        free[list(spot.members)] = False
+    return found
+
+
+def place_count_area(
+    points_um: Floats,
+    shape: CountShape,
+    tissue: NDArray[np.bool_],
+    cell_um: tuple[float, float],
+    origin_um: tuple[float, float] = (0.0, 0.0),
+    *,
+    k: int = 1,
+    one_piece: bool = True,
+) -> Placement:
+    """Place the count area on tissue.
+
+    Args:
+        points_um: (N, 2) float64, mitoses.
+        shape: the count area.
+        tissue: (h, w) bool, True on tissue.
+        cell_um: width and height of a cell of the mask.
+        origin_um: x and y of the top left corner of cell (0, 0).
+        k: how many hot spots at most.
+        one_piece: whether it must lie on one piece of tissue (cells that touch, also at corners).
+
+    Raises:
+        ValueError: no tissue at all, wrong shape of `points_um`, places that are not finite.
+    """
+    points = _checked(points_um)
+    if not tissue.any():
+        raise ValueError("no tissue to count in")
+    area_mm2 = tissue_mm2(tissue, *cell_um)
+    if area_mm2 < shape.area_mm2:
+        return Placement((), True, len(points), area_mm2, area_mm2)
+    pieces = _pieces(points, shape, tissue, cell_um, origin_um, one_piece=one_piece)
+    spots: list[tuple[HotSpot, _Piece]] = []
+    free = np.ones(len(points), dtype=bool)
+    for _ in range(k):
+        taken = [spot.centre_um for spot, _ in spots]
+        offers = [(_best(points, free & p.holds, shape, p.allowed, taken), p) for p in pieces]
+        known = [(spot, piece) for spot, piece in offers if spot is not None]
+        if not known:
+            break
+        spots.append(min(known, key=lambda offer: (-offer[0].count, *offer[0].centre_um[::-1])))
+        free[list(spots[-1][0].members)] = False
+    if not spots:  # no points, or none that an allowed placement holds
+        centre = _amid(pieces[0].allowed)
+        assert centre is not None  # the piece that holds the most has a cell by definition
+        spots = [(HotSpot(centre, 0, shape.polygon_um(centre), ()), pieces[0])]
+    first, piece = spots[0]
+    row, column = (
+        int(
+            np.clip(
+                (first.centre_um[i] - origin_um[i]) // cell_um[i], 0, piece.held.shape[1 - i] - 1
+            )
+        )
+        for i in (1, 0)
+    )
+    covered = float(piece.held[row, column]) * cell_um[0] * cell_um[1] / UM2_PER_MM2
+    return Placement(tuple(s for s, _ in spots), False, first.count, shape.area_mm2, covered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece of tissue: allowed centres, the tissue held there and which points are its own."""
+
+    allowed: AllowedCentres
+    held: Floats
+    holds: NDArray[np.bool_]
+
+
+def _pieces(
+    points: Floats,
+    shape: CountShape,
+    tissue: NDArray[np.bool_],
+    cell_um: tuple[float, float],
+    origin_um: tuple[float, float],
+    *,
+    one_piece: bool,
+) -> list[_Piece]:
+    """The pieces on which the shape may lie, that which holds the most tissue first."""
+    if not one_piece:
+        held = tissue_held(tissue, *cell_um, shape)
+        everywhere = np.ones(len(points), dtype=bool)
+        return [_Piece(allowed_from_held(held, *cell_um, origin_um), held, everywhere)]
+    labels, _ = ndimage.label(tissue, structure=np.ones((3, 3)))
+    owner = _owners(points, labels, cell_um, origin_um)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    most = 0.0
+    held_by: list[tuple[int, Floats]] = []
+    for label in np.argsort(-sizes, kind="stable").tolist():
+        if sizes[label] == 0 or sizes[label] < COVERAGE_FLOOR * most:
+            break  # this one and all smaller ones cannot hold enough
+        held = _held_by_piece(labels, label, cell_um, shape)
+        most = max(most, float(held.max()))
+        held_by.append((label, held))
+    pieces = [
+        _Piece(allowed_from_held(held, *cell_um, origin_um, most), held, owner == label)
+        for label, held in held_by
+    ]
+    pieces = [piece for piece in pieces if piece.allowed.mask.any()]
+    return sorted(pieces, key=lambda piece: -float(piece.held.max()))
+
+
+def _held_by_piece(
+    labels: NDArray[np.int32], label: int, cell_um: tuple[float, float], shape: CountShape
+) -> Floats:
+    """`tissue_held` of one piece, computed only where the shape can reach the piece."""
+    rows, columns = np.nonzero(labels == label)
+    reach_x = int(np.ceil(shape.width_um / 2 / cell_um[0])) + 1
+    reach_y = int(np.ceil(shape.height_um / 2 / cell_um[1])) + 1
+    part = (
+        slice(max(int(rows.min()) - reach_y, 0), int(rows.max()) + reach_y + 1),
+        slice(max(int(columns.min()) - reach_x, 0), int(columns.max()) + reach_x + 1),
+    )
+    held = np.zeros(labels.shape)
+    held[part] = tissue_held(labels[part] == label, *cell_um, shape)
+    return held
+
+
+def _owners(
+    points: Floats,
+    labels: NDArray[np.int32],
+    cell_um: tuple[float, float],
+    origin_um: tuple[float, float],
+) -> NDArray[np.int32]:
+    """(N,) the piece of each point: that of its cell, else of the nearest tissue cell."""
+    _, (rows, columns) = ndimage.distance_transform_edt(
+        labels == 0, sampling=(cell_um[1], cell_um[0]), return_indices=True
+    )
+    at = np.floor((points - origin_um) / cell_um).astype(np.int64)
+    column = np.clip(at[:, 0], 0, labels.shape[1] - 1)
+    row = np.clip(at[:, 1], 0, labels.shape[0] - 1)
+    return np.asarray(labels[rows[row, column], columns[row, column]])
+
+
+def _best(
+    points: Floats,
+    free: NDArray[np.bool_],
+    shape: CountShape,
+    allowed: AllowedCentres | None,
+    taken_um: list[tuple[float, float]],
+) -> HotSpot | None:
+    """The best placement for the free points that overlaps none of the taken ones."""
+    if not free.any():
+        return None
+    half = np.array([shape.width_um, shape.height_um]) / 2
+    zero = points.min(axis=0)
+    forbidden = (np.array(taken_um, dtype=np.float64).reshape(-1, 2) - zero) / half
+    lines: list[Floats] = [np.empty(0), np.empty(0)]
+    if allowed is not None:
+        height, width = allowed.mask.shape
+        for axis, (cells, step) in enumerate(
+            ((width, allowed.cell_um_x), (height, allowed.cell_um_y))
+        ):
+            edges = allowed.origin_um[axis] + step * np.arange(cells + 1)
+            lines[axis] = (edges - zero[axis]) / half[axis]
+    domain = Domain(None if allowed is None else allowed.mask, lines[0], lines[1], forbidden)
+    found = Search((points[free] - zero) / half, shape.kind, domain).run()
+    if found is None:
+        return None
+    centre = (float(found.x * half[0] + zero[0]), float(found.y * half[1] + zero[1]))
+    spot = _spot(points, free, shape, centre)
+    moved = _centred(points[list(spot.members)], shape)
+    apart = np.abs(np.array(taken_um).reshape(-1, 2) - moved) / half
+    clear = np.hypot(*apart.T) if shape.kind == "circle" else apart.max(axis=1, initial=0)
+    if (clear < 2 - _OVERLAP_SLACK).any() or (
+        allowed is not None and not allowed.contains(np.array([moved]))[0]
+    ):
+        return spot
+    again = _spot(points, free, shape, moved)
+    return again if again.count >= spot.count else spot
+
+
+def _spot(
+    points: Floats, free: NDArray[np.bool_], shape: CountShape, centre: tuple[float, float]
+) -> HotSpot:
+    members = np.flatnonzero(free & shape.contains(points, centre))
+    return HotSpot(centre, len(members), shape.polygon_um(centre), tuple(members.tolist()))
+
+
+def _centred(members: Floats, shape: CountShape) -> tuple[float, float]:
+    """The middle of the points: of their bounding box or of their smallest enclosing circle."""
+    bounds = np.concatenate([members.min(axis=0), members.max(axis=0)])
+    if shape.kind == "circle" and len(members) > 1:
+        with np.errstate(invalid="ignore"):  # nearly equal points: GEOS answers nan, we the box
+            circle = shapely.minimum_bounding_circle(shapely.MultiPoint(members))
+        if np.isfinite(circle.bounds).all():
+            bounds = np.array(circle.bounds)
+    return float((bounds[0] + bounds[2]) / 2), float((bounds[1] + bounds[3]) / 2)
+
+
+def _amid(allowed: AllowedCentres) -> tuple[float, float] | None:
+    """The centre of the allowed cell nearest to the middle of all of them."""
+    rows, columns = np.nonzero(allowed.mask)
+    if not len(rows):
+        return None
+    far = (columns - columns.mean()) ** 2 + (rows - rows.mean()) ** 2
+    nearest = int(np.argmin(far))
+    return (
+        float(allowed.origin_um[0] + (columns[nearest] + 0.5) * allowed.cell_um_x),
+        float(allowed.origin_um[1] + (rows[nearest] + 0.5) * allowed.cell_um_y),
+    )
+
+
+def _checked(points_um: Floats) -> Floats:
+    points = np.asarray(points_um, dtype=np.float64)
+    if points.size == 0:
+        return np.empty((0, 2))
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(f"points must be (N, 2) and finite, not {points.shape}")
+    return points

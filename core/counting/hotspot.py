@@ -292,7 +292,7 @@ def _centred(members: Floats, shape: CountShape) -> tuple[float, float]:
     """The middle of the points: of their bounding box or of their smallest enclosing circle."""
     bounds = np.concatenate([members.min(axis=0), members.max(axis=0)])
     if shape.kind == "circle" and len(members) > 1:
-        with np.errstate(invalid="ignore"):  # nearly equal points: GEOS answers nan, we the box
+        with np.errstate(all="ignore"):  # nearly equal points: GEOS may answer nan
             circle = shapely.minimum_bounding_circle(shapely.MultiPoint(members))
         if np.isfinite(circle.bounds).all():
             bounds = np.array(circle.bounds)

@@ -38,9 +38,7 @@ class Device:
 
     def autocast(self) -> torch.autocast:
         """The autocast context of this device; does nothing in float32."""
-        return torch.autocast(
-            self.kind, dtype=self.dtype, enabled=self.dtype is not torch.float32
-        )
+        return torch.autocast(self.kind, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
 
 def pick_device(name: str = "auto") -> Device:
@@ -92,8 +90,9 @@ def _cpu_has_bf16() -> bool:
 
 def set_threads(n_threads: int | None = None) -> int:
     """Limit torch's CPU threads; by default one thread a core. Returns the number set."""
-    n = n_threads or max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-                         else os.cpu_count() or 1)
+    n = n_threads or max(
+        1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     torch.set_num_threads(n)
     return n
 
@@ -122,7 +121,7 @@ class Runner:
         self.device = device
         self.batch_size = batch_size
         self.warnings: list[str] = []
-        self.network = network.eval().to(device.kind, memory_format=torch.channels_last)
+        self.network = network.eval().to(device.kind).to(memory_format=torch.channels_last)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Forward (N, H, W, 3) uint8 sRGB; returns the network's output as (N, …) float32."""

@@ -87,9 +87,9 @@ def _jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
 def _halve(image: torch.Tensor) -> torch.Tensor:
     small = torch.nn.functional.avg_pool2d(image[None], 2)
     size = tuple(image.shape[-2:])
-    return torch.nn.functional.interpolate(
-        small, size=size, mode="bicubic", align_corners=False
-    )[0].clamp(0, 1)
+    return torch.nn.functional.interpolate(small, size=size, mode="bicubic", align_corners=False)[
+        0
+    ].clamp(0, 1)
 
 
 def degrade(

@@ -1,7 +1,7 @@
 """Labelled tissue for training: screened frames and single-cell patches, split by slide.
 
-Folder layout: `fields.csv` and `patches.csv` with the columns file, x, y, label, slide, mpp (frames)
-and file, dataset, label, subtype, slide, tissue, mpp (patches); paths are relative to the folder.
+Folder layout: `fields.csv` with the columns file, x, y, label, slide, mpp (frames), `patches.csv`
+with file, dataset, label, subtype, slide, tissue, mpp; paths are relative to the folder.
 """
 
 import csv
@@ -112,8 +112,15 @@ def load_frames(data: Path, *, mpp: float, slides: Iterable[str] | None = None) 
         }
         rgb = resize_to_mpp(_read_rgb(data / file), native, mpp)
         frames.append(
-            Frame(file, rows[0]["slide"], mpp, rgb, points["mitosis"], points["imposter"],
-                  int(rows[0]["width"]) > 1000)
+            Frame(
+                file,
+                rows[0]["slide"],
+                mpp,
+                rgb,
+                points["mitosis"],
+                points["imposter"],
+                int(rows[0]["width"]) > 1000,
+            )
         )
     return frames
 
@@ -123,9 +130,14 @@ def load_patches(data: Path, *, mpp: float, datasets: Iterable[str]) -> list[Pat
     wanted = set(datasets)
     return [
         Patch(
-            row["file"], row["dataset"], row["slide"], row["tissue"], mpp,
+            row["file"],
+            row["dataset"],
+            row["slide"],
+            row["tissue"],
+            mpp,
             resize_to_mpp(_read_rgb(data / row["file"]), float(row["mpp"]), mpp),
-            row["label"], row["subtype"],
+            row["label"],
+            row["subtype"],
         )
         for row in _rows(data / "patches.csv")
         if row["dataset"] in wanted

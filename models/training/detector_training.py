@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _TILE_PX = 64  # side of a patch in a mosaic: 32 µm at 0.5 µm/px
 _CENTRE_SIGMA_CELLS = 1.25
+#: At 0.5 µm/px a pixel of blur is twice as wide on the tissue.
+COARSE_STRENGTH = AugmentStrength(blur_sigma_px=0.9, jpeg_quality=50, halve_p=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class DetectorRecipe:
     p_mitosis: float = 0.45
     p_imposter: float = 0.2
     seed: int = 0
-    strength: AugmentStrength = AugmentStrength(blur_sigma_px=0.9, jpeg_quality=50, halve_p=0.05)
+    strength: AugmentStrength = COARSE_STRENGTH
 
 
 def _gaussian_target(
@@ -80,9 +82,7 @@ class WindowSampler:
         self.by_slide: dict[str, list[int]] = {}
         for i, frame in enumerate(frames):
             self.by_slide.setdefault(frame.slide, []).append(i)
-        self.points = {
-            kind: self._points_by_slide(kind) for kind in ("mitoses_px", "imposters_px")
-        }
+        self.points = {kind: self._points_by_slide(kind) for kind in ("mitoses_px", "imposters_px")}
         self.by_tissue: dict[str, list[int]] = {}
         for i, patch in enumerate(patches):
             self.by_tissue.setdefault(patch.tissue, []).append(i)
@@ -98,8 +98,10 @@ class WindowSampler:
         """A frame and the centre of a window in it, pixels."""
         u = rng.random()
         kind = (
-            "mitoses_px" if u < self.recipe.p_mitosis
-            else "imposters_px" if u < self.recipe.p_mitosis + self.recipe.p_imposter
+            "mitoses_px"
+            if u < self.recipe.p_mitosis
+            else "imposters_px"
+            if u < self.recipe.p_mitosis + self.recipe.p_imposter
             else None
         )
         if kind is not None and self.points[kind]:
@@ -119,9 +121,7 @@ class WindowSampler:
         height, width = frame.rgb.shape[:2]
         return frame, rng.uniform(0, width), rng.uniform(0, height)
 
-    def window(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def window(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """A window (window_px, window_px, 3) uint8 and its mitoses (N, 2) in window pixels."""
         frame, x, y = self._pick(rng)
         side = self.recipe.window_px
@@ -135,9 +135,7 @@ class WindowSampler:
         inside = ((points >= 0) & (points < side)).all(axis=1)
         return cut, points[inside]
 
-    def tile(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def tile(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """A jittered patch (64, 64, 3) uint8 and its mitosis (1, 2), in tile pixels."""
         tissues = list(self.by_tissue)
         weight = np.sqrt([len(self.by_tissue[t]) for t in tissues])
@@ -149,9 +147,7 @@ class WindowSampler:
         top = padded.shape[0] // 2 - margin + dy
         left = padded.shape[1] // 2 - margin + dx
         cut = padded[top : top + _TILE_PX, left : left + _TILE_PX]
-        centre = np.array(
-            [[padded.shape[1] / 2 - left, padded.shape[0] / 2 - top]], np.float32
-        )
+        centre = np.array([[padded.shape[1] / 2 - left, padded.shape[0] / 2 - top]], np.float32)
         return cut, centre
 
     def batch(
@@ -173,9 +169,7 @@ class WindowSampler:
         labels = turned[:, 3:, ::STRIDE_PX, ::STRIDE_PX]
         return turned[:, :3].contiguous(), labels[:, 0:1], labels[:, 1:2], labels[:, 2:3]
 
-    def _mosaics(
-        self, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, list[NDArray[np.float32]]]:
+    def _mosaics(self, rng: np.random.Generator) -> tuple[torch.Tensor, list[NDArray[np.float32]]]:
         r = self.recipe
         per_side = r.window_px // _TILE_PX
         cells = _TILE_PX // STRIDE_PX
@@ -184,9 +178,7 @@ class WindowSampler:
         images = augment(np.stack([t[0] for t in tiles]), rng, r.strength)
         weight = np.zeros((cells, cells), np.float32)
         weight[1:-1, 1:-1] = 1  # the seam between two patches is no tissue
-        planes = np.stack(
-            [np.stack([*_gaussian_target(t[1], _TILE_PX), weight]) for t in tiles]
-        )
+        planes = np.stack([np.stack([*_gaussian_target(t[1], _TILE_PX), weight]) for t in tiles])
 
         def join(x: torch.Tensor, side: int) -> torch.Tensor:
             x = x.view(r.mosaic_windows, per_side, per_side, 3, side, side)
@@ -222,6 +214,7 @@ def train_detector(
     Args:
         frames: at `recipe.mpp`, test slides left out.
         patches: at `recipe.mpp`.
+        recipe: lengths, shares and seed.
         imagenet: state dict of the backbone's architecture, or None for random weights.
         token: cancels between steps.
         on_step: called with the step and its loss.

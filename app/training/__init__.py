@@ -1,0 +1,1 @@
+"""Training what ships: wires labelled tissue, networks and the evaluation together."""

@@ -1,0 +1,104 @@
+"""Cuts the classifier's training cells: patches, labels of frames, and mined false alarms."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from app.training.out_of_fold import FrameCandidates
+from models.training.classifier_training import MPP, Cells, cells_of_frame, cells_of_patches, join
+from models.training.data import Frame, load_frames, load_patches
+
+PATCH_SETS = ("amibr", "atnorm_md", "tupac_prlab")
+#: False alarms whose detector score is among the highest so many per mm² of a frame are `hard`.
+HARD_PER_MM2 = 60.0
+
+#: Shares of a batch when only patches are learnt from.
+BASE_SHARES: Mapping[str, float] = {
+    "human breast cancer mitosis": 0.26,
+    "human melanoma mitosis": 0.04,
+    "human neuroendocrine tumor mitosis": 0.03,
+    "canine *": 0.15,
+    "human breast cancer imposter": 0.12,
+    "offcentre": 0.40,
+}
+#: Shares when frames are learnt from, with patches so that other tumours are not forgotten.
+FIELD_SHARES: Mapping[str, float] = {
+    "field mitosis": 0.30,
+    "field imposter": 0.16,
+    "field hard": 0.16,
+    "field easy": 0.08,
+    "human *": 0.10,
+    "canine *": 0.06,
+    "offcentre": 0.14,
+}
+
+
+def patch_cells(data: Path) -> Cells:
+    """The central cells of all patches."""
+    return cells_of_patches(load_patches(data, mpp=MPP, datasets=PATCH_SETS))
+
+
+def _of_frame(frame: Frame, found: FrameCandidates) -> list[Cells]:
+    """Labels of one frame, and its candidates as mitoses or false alarms."""
+    nan = np.full
+    parts = [
+        cells_of_frame(
+            frame,
+            frame.mitoses_px,
+            np.ones(len(frame.mitoses_px), bool),
+            ["mitosis"] * len(frame.mitoses_px),
+            nan(len(frame.mitoses_px), np.nan),
+        ),
+        cells_of_frame(
+            frame,
+            frame.imposters_px,
+            np.zeros(len(frame.imposters_px), bool),
+            ["imposter"] * len(frame.imposters_px),
+            nan(len(frame.imposters_px), np.nan),
+        ),
+    ]
+    n_hard = max(1, int(HARD_PER_MM2 * found.area_mm2))
+    false_rank = np.cumsum(~found.is_mitosis & ~found.is_near)
+    kind = np.where(found.is_mitosis, "mitosis", np.where(false_rank <= n_hard, "hard", "easy"))
+    keep = ~found.is_near
+    xy_px = (found.xy_um[keep] / frame.mpp).astype(np.float32)
+    parts.append(
+        cells_of_frame(
+            frame,
+            xy_px,
+            found.is_mitosis[keep],
+            kind[keep].tolist(),
+            found.scores[keep].astype(np.float32),
+        )
+    )
+    return parts
+
+
+def field_cells(
+    data: Path, found: Sequence[FrameCandidates], *, max_easy_per_mm2: float = 150.0
+) -> Cells:
+    """Cells of all frames: labels, and out-of-fold candidates up to `max_easy_per_mm2`."""
+    by_file = {f.file: f for f in found}
+    frames = load_frames(data, mpp=MPP, slides={f.slide for f in found})
+    parts: list[Cells] = []
+    for frame in frames:
+        candidates = by_file[frame.file]
+        n = max(4, int(max_easy_per_mm2 * candidates.area_mm2))
+        parts += _of_frame(frame, head(candidates, n))
+    return join(parts)
+
+
+def head(found: FrameCandidates, n: int) -> FrameCandidates:
+    """The `n` candidates with the highest detector scores."""
+    return FrameCandidates(
+        found.file,
+        found.slide,
+        found.area_mm2,
+        found.whole,
+        found.xy_um[:n],
+        found.scores[:n],
+        found.is_mitosis[:n],
+        found.is_near[:n],
+        found.mitoses_um,
+    )

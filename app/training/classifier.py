@@ -1,0 +1,231 @@
+"""Trains the shipped classifier: a backbone tuned on patches, then LoRA on screened frames.
+
+Steps, each kept on disk so that a stopped training goes on:
+
+1. `base`: all weights of the ImageNet backbone are tuned on the patches. None of them comes from a
+   slide of the frames, so every fold may start from it.
+2. four folds: a LoRA adapter (or, with `mode="full"`, all weights) learns from the frames of the
+   other groups, with the false alarms of a detector that had not seen them, and scores its own.
+3. out of fold: calibration, and the two thresholds on the pooled F1 of detector and classifier.
+4. the final adapter learns from all training slides.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from app.training import out_of_fold
+from app.training.cells import BASE_SHARES, FIELD_SHARES, PATCH_SETS, field_cells, patch_cells
+from app.training.detector import N_FOLDS
+from app.training.out_of_fold import FrameCandidates
+from core.analysis.evaluate import Evaluation, evaluate_files
+from core.cancel import CancelToken
+from models import adapters, calibration
+from models.calibration import Calibration
+from models.crop_net import CropNet
+from models.registry import Backbone, backbone, file_sha256
+from models.training.classifier_training import (
+    CROP_PX,
+    MPP,
+    Cells,
+    ClassifierRecipe,
+    cut_tile,
+    join,
+    predict,
+    train_classifier,
+)
+from models.training.data import balanced_groups, field_slides, load_frames
+
+log = logging.getLogger(__name__)
+
+NAME = "mitoscope-classifier-1"
+START = "efficientnet-lite0"
+TUNED = "mitoscope-lite0"
+REVIEW_RECALL = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Lengths of the parts of a training, optimiser steps, and what is tuned on frames."""
+
+    base_steps: int = 1500
+    field_steps: int = 700
+    mode: str = "lora"
+    seed: int = 0
+
+
+def _save(network: nn.Module, path: Path) -> None:
+    partial = path.with_suffix(".part")
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, partial)
+    partial.rename(path)
+
+
+def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropNet:
+    """The backbone and head after tuning on patches."""
+    entry = backbone(START)
+    path = out / f"base-{plan.base_steps}-{plan.seed}.safetensors"
+    if path.exists():
+        network = CropNet(entry, random=True)
+        network.load_state_dict(load_file(path))
+        return network.eval()
+    network = CropNet(entry)
+    recipe = ClassifierRecipe(BASE_SHARES, steps=plan.base_steps, lr=1e-3, seed=plan.seed)
+    train_classifier(network, patch_cells(data), recipe, input_px=entry.input_px, token=token)
+    _save(network, path)
+    return network
+
+
+def tune_on_fields(
+    base: CropNet, entry: Backbone, cells: Cells, plan: Plan, token: CancelToken
+) -> nn.Module:
+    """LoRA (or all weights) on frames; returns the network with its adapter still apart."""
+    network: nn.Module = base
+    lora = plan.mode == "lora"
+    if lora:
+        network = adapters.attach(base, entry.lora_targets, adapters.LoraSettings())
+    recipe = ClassifierRecipe(
+        FIELD_SHARES,
+        steps=plan.field_steps,
+        lr=1e-3 if lora else 4e-4,
+        seed=plan.seed,
+        train_norms=not lora,
+    )
+    train_classifier(network, cells, recipe, input_px=entry.input_px, token=token)
+    return network
+
+
+def candidate_logits(
+    network: nn.Module, data: Path, found: Sequence[FrameCandidates]
+) -> dict[str, NDArray[np.float64]]:
+    """The network's logit of every candidate, by file."""
+    logits = {}
+    frames = {f.file: f for f in load_frames(data, mpp=MPP, slides={c.slide for c in found})}
+    for candidates in found:
+        rgb = frames[candidates.file].rgb
+        tiles = [cut_tile(rgb, x, y, CROP_PX) for x, y in candidates.xy_um / MPP]
+        stacked = np.stack(tiles) if tiles else np.empty((0, CROP_PX, CROP_PX, 3), np.uint8)
+        logits[candidates.file] = predict(network, stacked).astype(np.float64)
+    return logits
+
+
+def out_of_fold_logits(
+    data: Path, detector: Path, out: Path, plan: Plan, token: CancelToken
+) -> tuple[list[FrameCandidates], dict[str, NDArray[np.float64]]]:
+    """Every training frame's candidates, scored by the fold that had not seen their slide."""
+    found: list[FrameCandidates] = []
+    logits: dict[str, NDArray[np.float64]] = {}
+    folds = [out_of_fold.load(detector / f"fold-{k}.npz") for k in range(N_FOLDS)]
+    everything = [c for fold in folds for c in fold]
+    groups = balanced_groups(field_slides(data), N_FOLDS)
+    cells: Cells | None = None
+    for k, (group, fold) in enumerate(zip(groups, folds, strict=True)):
+        path = out / f"fold-{k}-{plan.mode}-{plan.field_steps}-{plan.seed}.npz"
+        if not path.exists():
+            cells = cells or join([field_cells(data, everything), patch_cells(data)])
+            base = base_network(data, out, plan, token)
+            training = cells.select(~np.isin(cells.slide, group))
+            network = tune_on_fields(base, backbone(START), training, plan, token)
+            scored = candidate_logits(network, data, fold)
+            np.savez_compressed(path, **scored)
+        with np.load(path) as archive:
+            logits |= {file: archive[file] for file in archive.files}
+        found += fold
+    return found, logits
+
+
+def calibrate(
+    found: Sequence[FrameCandidates], logits: dict[str, NDArray[np.float64]], threshold: float
+) -> tuple[Calibration, Evaluation, NDArray[np.float32], NDArray[np.bool_]]:
+    """Fit the probability on whole frames' candidates at the detector's operating threshold.
+
+    Returns:
+        The calibration, the evaluation of the whole frames under its probabilities, and these
+        probabilities with their truth.
+    """
+    whole = [c for c in found if c.whole]
+    kept = [c.scores >= threshold for c in whole]
+    z = np.concatenate([logits[c.file][k] for c, k in zip(whole, kept, strict=True)])
+    score = np.concatenate([c.scores[k] for c, k in zip(whole, kept, strict=True)])
+    mitosis = np.concatenate([c.is_mitosis[k] for c, k in zip(whole, kept, strict=True)])
+    fitted = calibration.fit(z.astype(np.float32), score.astype(np.float32), mitosis)
+    files = []
+    for c, k in zip(whole, kept, strict=True):
+        p = fitted(logits[c.file][k].astype(np.float32), c.scores[k].astype(np.float32))
+        files.append(replace(c, xy_um=c.xy_um[k]).with_scores(p.astype(np.float64)))
+    p_all = fitted(z.astype(np.float32), score.astype(np.float32))
+    return fitted, evaluate_files(files), p_all, mitosis
+
+
+def thresholds(evaluation: Evaluation) -> tuple[float, float]:
+    """Review threshold (recall ≥ 0.98 of what the detector found) and count threshold (best F1)."""
+    curve = evaluation.curve()
+    count, _ = curve.best()
+    enough = curve.tp >= REVIEW_RECALL * curve.tp[-1]
+    review = float(curve.thresholds[int(np.argmax(enough))])
+    return review, count
+
+
+def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelToken) -> Path:
+    """Train everything into `out`; parts that are finished are not trained again.
+
+    Args:
+        data: the labelled tissue.
+        detector: the folder that `train detector` wrote.
+        out: the folder for backbone, adapter and parts.
+        plan: lengths and mode.
+        token: cancels between steps.
+
+    Returns:
+        The adapter's folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    found, logits = out_of_fold_logits(data, detector, out, plan, token)
+    detector_manifest = json.loads((detector / "mitoscope-detector-1.json").read_text("utf-8"))
+    fitted, evaluation, p, mitosis = calibrate(found, logits, detector_manifest["threshold"])
+    review, count = thresholds(evaluation)
+    base = base_network(data, out, plan, token)
+    tuned = out / f"{TUNED}.safetensors"
+    _save(base.backbone, tuned)
+    entry = replace(backbone(START), id=TUNED, file=tuned.name, sha256=file_sha256(tuned))
+    cells = join([field_cells(data, found), patch_cells(data)])
+    model = tune_on_fields(base, entry, cells, plan, token)
+    manifest = {
+        "name": NAME,
+        "mpp": MPP,
+        "crop_px": CROP_PX,
+        "calibration": asdict(fitted),
+        "review_threshold": round(review, 5),
+        "count_threshold": round(count, 5),
+        "plan": asdict(plan),
+        "training": {"slides": sorted(field_slides(data)), "patches": list(PATCH_SETS)},
+        "out_of_fold": figures(evaluation, count, p, mitosis),
+    }
+    adapters.save(model, out / NAME, entry, manifest)
+    log.info("backbone %s has SHA-256 %s", tuned.name, entry.sha256)
+    return out / NAME
+
+
+def figures(
+    evaluation: Evaluation, threshold: float, p: NDArray[np.float32], mitosis: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Out-of-fold figures for the manifest."""
+    curve = evaluation.curve()
+    at = curve.at(threshold)
+    return {
+        "folds": N_FOLDS,
+        "f1": round(at.f1, 4),
+        "precision": round(at.precision, 4),
+        "recall": round(at.recall, 4),
+        "average_precision": round(curve.average_precision(), 4),
+        "reliability": [
+            [round(a, 4), round(b, 4), n] for a, b, n in calibration.reliability(p, mitosis)
+        ],
+    }

@@ -1,0 +1,69 @@
+"""The shipped classifier: a backbone with its LoRA adapter merged, and a calibration."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.ports import ModelOrigin
+from models import adapters
+from models.calibration import Calibration
+from models.crop_net import CropNet
+from models.device import Device, Runner, pick_device
+from models.registry import backbone, read_manifest, shipped, weights_folder
+
+
+class CropClassifier:
+    """Crops to calibrated probabilities; implements `core.ports.Classifier`."""
+
+    def __init__(self, network: CropNet, manifest: dict[str, Any], device: Device) -> None:
+        self._name: str = manifest["name"]
+        self._sha256: str = manifest["sha256"]
+        self.mpp: float = manifest["mpp"]
+        self.crop_px: int = manifest["crop_px"]
+        self.review_threshold: float = manifest["review_threshold"]
+        self.count_threshold: float = manifest["count_threshold"]
+        self.low_res_note: str | None = manifest.get("low_res_note")
+        self._calibration = Calibration(**manifest["calibration"])
+        self._runner = Runner(network, device, batch_size=256 if device.kind == "cuda" else 64)
+
+    @property
+    def batch_size(self) -> int:
+        """Crops in one forward pass; becomes smaller when memory is short."""
+        return self._runner.batch_size
+
+    @property
+    def origin(self) -> ModelOrigin:
+        """Name, hash of the adapter, device and precision."""
+        device = self._runner.device
+        return ModelOrigin(self._name, self._sha256, device.kind, device.precision)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What happened to memory and device since loading."""
+        return tuple(self._runner.warnings)
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The bare forward pass: (B, crop_px, crop_px, 3) uint8 → (B,) float32 logits."""
+        return self._runner(crops)
+
+    def classify(
+        self, crops: NDArray[np.uint8], detector_scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Calibrated probabilities (B,); see `core.ports.Classifier`."""
+        return self._calibration(self.logits(crops), detector_scores)
+
+
+def load_classifier(folder: Path | None = None, *, device: Device | None = None) -> CropClassifier:
+    """Load the shipped classifier, or the adapter in `folder`, on the backbone it names.
+
+    Raises:
+        ModelError: weights or manifest are missing or damaged, or do not belong together.
+    """
+    adapter = folder or weights_folder() / shipped("classifier")
+    manifest = read_manifest(adapter / adapters.MANIFEST)
+    entry = backbone(manifest["backbone"])
+    network = adapters.load_merged(CropNet(entry), adapter, entry)
+    assert isinstance(network, CropNet)
+    return CropClassifier(network, manifest, device or pick_device())

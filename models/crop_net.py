@@ -1,0 +1,35 @@
+"""The classifier's network: a crop to the logit of being a mitosis."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models.registry import Backbone, build_backbone
+
+
+class CropNet(nn.Module):
+    """Normalise, resize to the backbone's input, embed, one linear unit.
+
+    Input (B, 3, h, w) float32 in 0..1; output (B,) logits.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, entry: Backbone, *, random: bool = False) -> None:
+        super().__init__()
+        self.input_px = entry.input_px
+        self.backbone = build_backbone(entry, random=random)
+        self.head = nn.Linear(entry.dim, 1)
+        self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(entry.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Logits of being a mitosis."""
+        x = (crops - self.mean) / self.std
+        if x.shape[-1] != self.input_px:
+            x = functional.interpolate(
+                x, size=(self.input_px, self.input_px), mode="bilinear", align_corners=False
+            )
+        logits: torch.Tensor = self.head(self.backbone(x))
+        return logits[:, 0]

@@ -7,6 +7,8 @@ import openslide
 import pytest
 from scipy.spatial import cKDTree
 
+from core.cancel import Cancelled, CancelToken
+from core.errors import SlideError
 from core.slides.synthetic import DemoTruth, render_demo_slide
 from core.slides.synthetic.layout import TissuePlan, lay_out
 from core.slides.synthetic.render import make_scene, paint_tile
@@ -57,7 +59,17 @@ def test_planted_mitoses_are_dark_and_the_glass_is_white(demo: DemoTruth) -> Non
         # 6 µm around the centre hold chromatin, also between the plates of a telophase.
         near = pixels[y - 24 : y + 25, x - 24 : x + 25].mean(2)
         assert (near < 90).sum() > 100
-    assert pixels[:12].mean() > 225
+    assert pixels[:12].mean() > 215
+
+
+def test_cancelled_or_impossible_rendering_leaves_nothing(tmp_path: Path) -> None:
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        render_demo_slide(tmp_path / "demo.tiff", side_mm=0.1, token=token)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SlideError, match="demo slide"):
+        render_demo_slide(tmp_path / "missing" / "demo.tiff", side_mm=0.1)
 
 
 def test_demo_size_holds_enough_figures_and_a_hot_spot() -> None:
@@ -76,4 +88,4 @@ def test_tiles_have_no_seams() -> None:
     whole = paint_tile(scene, 300, 200, 500, 400)
     part = paint_tile(scene, 430, 290, 200, 150)
     difference = np.abs(whole[90:240, 130:330].astype(int) - part)
-    assert difference.max() <= 2
+    assert difference.max() <= 2  # rounding of sums in another order

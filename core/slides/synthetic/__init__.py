@@ -1,20 +1,24 @@
 """The demo slide: synthetic H&E with mitoses and imposters at known places.
 
-Nothing is ever trained on it. It is written by looking at real frames only, and no model is scored
-on it while it changes.
+Nothing is ever trained on it. The renderer is FROZEN: it was made by looking at real frames
+(MITOS-ATYPIA-14 without H05, MIDOG patches) beside its own, and finished before any model was
+scored on it. To tune it to a model's scores would make the demo's recall and precision worthless.
 """
 
 import dataclasses
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.cancel import CancelToken
+from core.errors import SlideError
 from core.slides.pyramid import write_pyramid
 from core.slides.synthetic.layout import TissuePlan, lay_out
-from core.slides.synthetic.render import make_scene, paint_tile
+from core.slides.synthetic.render import Scene, make_scene, paint_tile
 from core.slides.synthetic.stain import Optics, draw_stain
 
 TILE_PX = 1024
@@ -50,6 +54,8 @@ def render_demo_slide(
     side_mm: float = 2.0,
     mpp: float = 0.25,
     plan: TissuePlan | None = None,
+    threads: int = 2,
+    token: CancelToken | None = None,
 ) -> DemoTruth:
     """Render the demo slide: a pyramidal tiled JPEG TIFF that OpenSlide opens with its mpp.
 
@@ -62,29 +68,47 @@ def render_demo_slide(
         side_mm: side of the square slide; 0.4 makes a quick one for tests.
         mpp: µm per level-0 pixel.
         plan: densities; its `side_mm` gives way to the argument's.
+        threads: painting threads; the picture does not depend on them.
+        token: stops the work between strips.
 
     Raises:
         SlideError: the file cannot be written.
+        Cancelled: `token` was cancelled; nothing is left behind.
     """
-    chosen = plan or TissuePlan()
-    chosen = dataclasses.replace(chosen, side_mm=side_mm)
-    layout = lay_out(chosen, seed)
+    layout = lay_out(dataclasses.replace(plan or TissuePlan(), side_mm=side_mm), seed)
     stain = draw_stain(np.random.default_rng([seed, 7]))
     scene = make_scene(layout, stain, Optics(), mpp, seed)
     side = round(side_mm * 1000 / mpp)
-    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
-        picture = np.memmap(Path(folder) / "picture.raw", np.uint8, "w+", shape=(side, side, 3))
-        for top in range(0, side, TILE_PX):
-            for left in range(0, side, TILE_PX):
-                width, height = min(TILE_PX, side - left), min(TILE_PX, side - top)
-                tile = paint_tile(scene, left, top, width, height)
-                picture[top : top + height, left : left + width] = tile
-        write_pyramid(path, picture, mpp)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
+            raw = Path(folder) / "picture.raw"
+            _write_raw(raw, scene, side, threads, token or CancelToken())
+            picture = np.memmap(raw, np.uint8, "r", shape=(side, side, 3))
+            write_pyramid(path, picture, mpp, threads=threads)
+            del picture
+    except OSError as error:
+        raise SlideError(f"Cannot write the demo slide {path}: {error.strerror}.") from error
+    # Painting counts from the centre of the first pixel, the slide's frame from its corner.
     return DemoTruth(
         path,
         mpp,
-        layout.mitoses_um / mpp,
-        layout.imposters_um / mpp,
+        layout.mitoses_um / mpp + 0.5,
+        layout.imposters_um / mpp + 0.5,
         tuple(layout.phases),
         tuple(layout.imposter_kinds),
     )
+
+
+def _write_raw(raw: Path, scene: Scene, side: int, threads: int, token: CancelToken) -> None:
+    """Paint strip by strip into a file of RGB bytes, so that a full disk is an ordinary error."""
+
+    def tile(left: int) -> None:
+        width = min(TILE_PX, side - left)
+        strip[:, left : left + width] = paint_tile(scene, left, top, width, len(strip))
+
+    with raw.open("wb") as file, ThreadPoolExecutor(max_workers=threads) as pool:
+        for top in range(0, side, TILE_PX):
+            token.check()
+            strip = np.empty((min(TILE_PX, side - top), side, 3), np.uint8)
+            list(pool.map(tile, range(0, side, TILE_PX)))
+            file.write(strip.tobytes())

@@ -32,12 +32,12 @@ def _stained(grid: Canvas, field: Float, level: float) -> Patch:
     rng = grid.rng
     # Darkest 5 % of the frames' mitoses: RGB (55, 9, 62), that is 1.43 of green density; the
     # palest that readers called are about 0.9.
-    amount = rng.uniform(1.15, 1.65)
-    cover = edge((field - np.float32(level)) * 1.6, 0.42)
+    amount = rng.uniform(0.88, 1.4)
+    cover = edge((field - np.float32(level)) * 1.6, rng.uniform(0.4, 0.75))
     dyes = np.zeros((3, *field.shape), np.float32)
     depth = np.clip((field - level) / 0.8, 0, 1)
-    uneven = 1 + 0.13 * grid.texture("grain") + 0.1 * grid.texture("foam")
-    dyes[0] = amount * (0.72 + 0.28 * depth) * np.clip(uneven, 0.5, 1.5)
+    uneven = 1 + 0.13 * grid.texture("grain") + 0.16 * grid.texture("foam")
+    dyes[0] = amount * (0.6 + 0.4 * depth) * np.clip(uneven, 0.5, 1.5)
     dyes[1] = rng.uniform(0.02, 0.1)
     return Patch(dyes, cover)
 
@@ -55,27 +55,37 @@ def _cell(grid: Canvas, phase: str, angle: float, cytoplasm: tuple[float, float]
             depth -= np.float32(2.2) * np.exp(-((v / 1.6) ** 2)) * (np.abs(u) > 1.0)
     else:
         depth = wobbly_depth(grid, (size, size * rng.uniform(0.82, 1.0)), angle + 0.6, 0.08)
-    clear = rng.uniform(0.5, 0.95)
+    clear = rng.uniform(0.45, 1.0)
     dyes = np.zeros((3, *depth.shape), np.float32)
-    granules = 0.35 * grid.texture("grain") + 0.4 * grid.texture("foam")
+    granules = 0.18 * grid.texture("grain") + 0.3 * grid.texture("foam")
+    granules += 0.22 * grid.texture("blotch")
+    granules += 0.35 * np.exp(-((grid.texture("net") / 0.33) ** 2))
+    # The zone around the chromatin is the clearest.
+    granules -= np.float32(rng.uniform(0, 0.35)) * np.exp(-((size - depth - 3.5) ** 2) / 4)
     dyes[0] = cytoplasm[0] * clear * np.clip(0.9 + granules, 0.1, 2.5)
     dyes[1] = cytoplasm[1] * clear * np.clip(1 + 0.8 * granules, 0.15, 2.2)
-    membrane = np.exp(-(((depth - 0.3) / 0.35) ** 2)) * np.float32(rng.uniform(0.05, 0.25))
+    uneven = np.clip(0.3 + 0.7 * grid.texture("blotch"), 0, 1.2)
+    depth = depth + 0.5 * grid.texture("blotch") + 0.2 * grid.texture("foam")
+    membrane = np.exp(-(((depth - 0.3) / 0.4) ** 2)) * np.float32(rng.uniform(0, 0.22)) * uneven
     dyes[0] += 0.4 * membrane
     dyes[1] += membrane
-    if rng.uniform() < 0.45:
+    cover = edge(depth + 0.6, 1.1) * np.float32(rng.uniform(0.65, 0.95))
+    if rng.uniform() < 0.3:
         # Shrinkage: a white cleft along part of the outline.
-        side = np.clip(0.2 + grid.texture("blotch"), 0, 1)
-        cleft = np.exp(-(((depth + 0.45) / 0.55) ** 2)) * side * np.float32(0.9)
+        u, _ = grid.turned(rng.uniform(0, 2 * np.pi))
+        side = np.clip(u / size + 0.6 * grid.texture("blotch") - 0.2, 0, 1)
+        width = rng.uniform(0.7, 1.8)
+        cleft = np.exp(-(((depth + 0.5 * width) / width) ** 2)) * np.clip(2 * side, 0, 0.95)
         dyes *= 1 - cleft
-    return Patch(dyes, edge(depth + 0.8, 0.7))
+        cover = np.maximum(cover, cleft)
+    return Patch(dyes, cover)
 
 
 def _plate(grid: Canvas, angle: float) -> tuple[Float, float]:
     """Metaphase from the side: a bar with knobs and hairs."""
     rng = grid.rng
     u, v = grid.turned(angle)
-    return _bar(grid, u, v, rng.uniform(6.8, 9.8), rng.uniform(0.95, 1.45), rng.normal(0, 0.012))
+    return _bar(grid, u, v, rng.uniform(7.2, 10.5), rng.uniform(0.9, 1.4), rng.normal(0, 0.02))
 
 
 def _bar(
@@ -84,12 +94,13 @@ def _bar(
     rng = grid.rng
     count = int(length * 2.4)
     along = np.linspace(-0.5, 0.5, count) * (length - 2 * half_width)
-    across = rng.normal(0, 0.22, count) + bend * along**2 - bend * length**2 / 12
+    across = np.cumsum(rng.normal(0, 0.2, count)) * 0.6 + rng.normal(0, 0.24, count)
+    across = across - across.mean() + bend * along**2 - bend * length**2 / 12
     centres = np.stack([along + rng.normal(0, 0.12, count), across], 1)
-    radii = half_width * rng.uniform(0.72, 1.12, count)
+    radii = half_width * rng.uniform(0.6, 1.2, count)
     hairs = rng.integers(5, 11)
     which = rng.integers(0, count, hairs)
-    side = rng.choice([-1.0, 1.0], hairs) * half_width * rng.uniform(0.9, 1.5, hairs)
+    side = rng.choice([-1.0, 1.0], hairs) * half_width * rng.uniform(0.9, 1.7, hairs)
     tips = centres[which] + np.stack([rng.normal(0, 0.4, hairs), side], 1)
     centres = np.concatenate([centres, tips])
     radii = np.concatenate([radii, rng.uniform(0.3, 0.55, hairs)])
@@ -102,8 +113,8 @@ def _clump(grid: Canvas, angle: float) -> tuple[Float, float]:
     """Prometaphase, or a plate seen obliquely: an irregular knobby clump."""
     rng = grid.rng
     u, v = grid.turned(angle)
-    count = int(rng.integers(16, 26))
-    reach = rng.uniform(2.2, 3.2)
+    count = int(rng.integers(20, 32))
+    reach = rng.uniform(2.5, 3.7)
     turn, far = rng.uniform(0, 2 * np.pi, count), reach * np.sqrt(rng.uniform(0, 1, count))
     squash = rng.uniform(0.55, 0.9)
     centres = np.stack([far * np.cos(turn), squash * far * np.sin(turn)], 1)
@@ -131,7 +142,7 @@ def _ring(grid: Canvas, angle: float) -> tuple[Float, float]:
     u, v = grid.turned(angle)
     count = int(rng.integers(15, 20))
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(0, 0.1, count)
-    reach = rng.uniform(2.0, 2.9)
+    reach = rng.uniform(2.3, 3.3)
     far = reach * rng.uniform(0.85, 1.15, count)
     centres = np.stack([far * np.cos(turn), rng.uniform(0.8, 1.0) * far * np.sin(turn)], 1)
     radii = rng.uniform(0.75, 1.1, count)

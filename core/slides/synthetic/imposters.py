@@ -37,11 +37,14 @@ def _ball(grid: Canvas, depth: Float, amount: float, eosin: float = 0.15) -> Pat
 def _shrunken_cell(grid: Canvas, radius: float) -> Patch:
     """Hypereosinophilic, smooth cytoplasm in a white halo."""
     rng = grid.rng
-    depth = wobbly_depth(grid, (radius, radius * rng.uniform(0.75, 1.0)), rng.uniform(0, 3), 0.12)
-    halo = Patch(flat(grid, 0.0, 0.03), edge(depth + rng.uniform(0.7, 1.8), 0.6))
-    dyes = flat(grid, rng.uniform(0.05, 0.15), rng.uniform(0.55, 0.85))
-    dyes[1] *= 1 + 0.1 * grid.texture("foam")
-    return over(halo, Patch(dyes, edge(depth, 0.5)))
+    depth = wobbly_depth(grid, (radius, radius * rng.uniform(0.65, 1.0)), rng.uniform(0, 3), 0.2)
+    depth += 0.3 * grid.texture("foam") + 0.5 * grid.texture("blotch")
+    u, _ = grid.turned(rng.uniform(0, 2 * np.pi))
+    share = np.clip(rng.uniform(0, 1) + u / radius + 0.5 * grid.texture("blotch"), 0, 0.95)
+    halo = Patch(flat(grid, 0.0, 0.04), edge(depth + rng.uniform(0.5, 2.0), 0.7) * share)
+    dyes = flat(grid, rng.uniform(0.05, 0.2), rng.uniform(0.4, 0.75))
+    dyes[1] *= 1 + 0.15 * grid.texture("foam") + 0.15 * grid.texture("blotch")
+    return over(halo, Patch(np.maximum(dyes, 0), edge(depth, 0.6)))
 
 
 def _pyknotic(grid: Canvas) -> Patch:
@@ -49,7 +52,9 @@ def _pyknotic(grid: Canvas) -> Patch:
     radius = rng.uniform(1.6, 2.7)
     x, y = rng.normal(0, 0.3, 2)
     shifted = Canvas(grid.x - np.float32(x), grid.y - np.float32(y), grid.mpp, rng, grid.noise)
-    depth = wobbly_depth(shifted, (radius, radius * rng.uniform(0.85, 1.0)), 0.0, 0.03)
+    depth = wobbly_depth(
+        shifted, (radius, radius * rng.uniform(0.75, 1.0)), rng.uniform(0, 3), 0.06
+    )
     cell = _shrunken_cell(grid, radius + rng.uniform(0.9, 2.4))
     return over(cell, _ball(grid, depth, rng.uniform(0.9, 1.35), 0.25))
 
@@ -73,7 +78,7 @@ def _hyperchromatic(grid: Canvas) -> Patch:
     axes = (radius * np.sqrt(aspect), radius / np.sqrt(aspect))
     depth = wobbly_depth(grid, axes, rng.uniform(0, np.pi), 0.05)
     dyes = flat(grid, rng.uniform(0.55, 0.8), rng.uniform(0.15, 0.3))
-    dyes[0] += 0.12 * grid.texture("chromatin") + 0.05 * grid.texture("grain")
+    dyes[0] += 0.14 * grid.texture("chromatin") + 0.06 * grid.texture("grain")
     dyes[0] += 0.25 * np.exp(-(((depth - 0.4) / 0.4) ** 2))
     return Patch(np.maximum(dyes, 0), edge(depth, 0.3))
 
@@ -82,7 +87,8 @@ def _elongated(grid: Canvas) -> Patch:
     """A dark, smooth, pointed stromal or crushed nucleus."""
     rng = grid.rng
     long, short = rng.uniform(5.0, 7.5), rng.uniform(1.2, 2.0)
-    depth = wobbly_depth(grid, (long, short), rng.uniform(0, np.pi), 0.05, 1.6)
+    bend = rng.normal(0, 0.03)
+    depth = wobbly_depth(grid, (long, short), rng.uniform(0, np.pi), 0.12, bend)
     dyes = flat(grid, rng.uniform(0.6, 0.95), rng.uniform(0.15, 0.3))
     dyes[0] *= 1 + 0.08 * grid.texture("foam")
     cell = flat(grid, 0.08, rng.uniform(0.35, 0.55))

@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 from core.slides.synthetic.figures import PHASES
 from core.slides.synthetic.imposters import IMPOSTERS
 from core.slides.synthetic.noise import Float, smooth_field
-from core.slides.synthetic.nuclei import LOOKS
 
 Points = NDArray[np.float64]
 
@@ -26,9 +25,10 @@ class TissuePlan:
         hot_spot_radius_mm: radius of the hot spot (at most a fifth of the side).
         imposters_per_mm2: planted look-alikes, on the whole slide's area.
         figure_spacing_um: least distance between planted figures.
-        nucleus_spacing_um: least distance between ordinary nuclei; 11.6 µm gives about 4,500 per
+        nucleus_spacing_um: least distance between ordinary nuclei; 11 µm gives about 4,500 per
             mm² of nest, as counted on H04_01Dd.
-        stroma_share: probability that a cell site in the stroma holds a nucleus.
+        stroma_share: share of the sites tried in the stroma that may hold a nucleus (there are
+            six times as many sites as places, so it thins the stroma by less than it says).
         holes_per_mm2: vacuoles and small lumina.
         margin_share: glass around the tissue, as a share of the side.
     """
@@ -39,9 +39,9 @@ class TissuePlan:
     hot_spot_radius_mm: float = 0.28
     imposters_per_mm2: float = 12.5
     figure_spacing_um: float = 26.0
-    nucleus_spacing_um: float = 11.6
-    stroma_share: float = 0.45
-    holes_per_mm2: float = 45.0
+    nucleus_spacing_um: float = 11.0
+    stroma_share: float = 0.18
+    holes_per_mm2: float = 70.0
     margin_share: float = 0.035
 
 
@@ -100,7 +100,7 @@ def lay_out(plan: TissuePlan, seed: int) -> Layout:
         [_place(rng, room, side_um, 1, kind in _STROMAL)[:1] for kind in kinds]
     )
     nuclei = _nuclei(rng, plan, fields, side_um)
-    nuclei = nuclei[_far(nuclei, mitoses, 11.5) & _far(nuclei, imposters, 8.5)]
+    nuclei = nuclei[_far(nuclei, mitoses, 12.5) & _far(nuclei, imposters, 8.5)]
     for reach in np.unique(np.ceil(radii)):
         nuclei = nuclei[_far(nuclei, holes[np.ceil(radii) == reach], reach + 2.5)]
     names, angles = _nucleus_kinds(rng, fields, nuclei)
@@ -155,7 +155,7 @@ def _holes(
 ) -> tuple[Points, Points]:
     count = rng.poisson(plan.holes_per_mm2 * plan.side_mm**2)
     points = rng.uniform(0, side_um, (count, 2))
-    radii = np.exp(rng.normal(np.log(5.0), 0.55, count)).clip(1.8, 30)
+    radii = np.exp(rng.normal(np.log(5.0), 0.75, count)).clip(1.8, 45)
     # More of them in and beside the stroma, as vessels and fat.
     near = fields.at(fields.stroma_depth, points) > -15
     keep = (rng.uniform(size=count) < np.where(near, 1.0, 0.5)) & (
@@ -226,7 +226,7 @@ def _nuclei(rng: np.random.Generator, plan: TissuePlan, fields: Fields, side_um:
     spacing = plan.nucleus_spacing_um
     points = rng.uniform(0, side_um, (int(6 * (side_um / spacing) ** 2), 2))
     depth = fields.at(fields.stroma_depth, points)
-    keep = (depth < 0) | (rng.uniform(size=len(points)) < plan.stroma_share * 0.4)
+    keep = (depth < 0) | (rng.uniform(size=len(points)) < plan.stroma_share)
     points = points[keep & (fields.at(fields.tissue_depth, points) > 6)]
     pairs = cKDTree(points).query_pairs(spacing, output_type="ndarray")
     first, second = pairs.min(1), pairs.max(1)
@@ -264,7 +264,6 @@ def _nucleus_kinds(
             names.append("lymphocyte")
         else:
             names.append("granular" if draw[i] - 0.18 < 0.82 * granular[i] else "vesicular")
-    assert set(names) <= set(LOOKS)
     return names, angle
 
 

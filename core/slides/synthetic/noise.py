@@ -30,10 +30,11 @@ class Band:
 BANDS = {
     "grain": Band(1.3, 0.45, 1024),
     "foam": Band(2.8, 0.4, 1152),
+    "net": Band(5.0, 0.35, 1200),
     "blotch": Band(9.0, 0.6, 1280),
     "drift": Band(60.0, 0.6, 1440),
-    "chromatin": Band(2.1, 0.5, 960),
-    "fibre": Band(2.6, 0.7, 1080),
+    "chromatin": Band(3.2, 0.45, 960),
+    "fibre": Band(2.4, 0.8, 1080),
 }
 
 

@@ -37,13 +37,20 @@ class NucleusLook:
 # 0.7 µm with green density 0.6 to 0.9, interior 0.1 to 0.3, nucleoli 1.5 to 2.5 µm at 0.7 to 0.9.
 LOOKS = {
     "vesicular": NucleusLook(
-        (4.0, 5.4), (1.0, 1.45), (0.08, 0.2), (0.25, 0.6), (0.5, 0.85), (0.02, 0.1), 3, (0.0, 0.25)
+        (4.0, 5.5), (1.0, 1.5), (0.0, 0.12), (0.35, 0.7), (0.5, 0.95), (0.0, 0.08), 3, (0.0, 0.25)
     ),
     "granular": NucleusLook(
-        (3.8, 5.4), (1.0, 1.5), (0.22, 0.4), (0.25, 0.5), (0.2, 0.5), (0.05, 0.15), 2, (0.0, 0.4)
+        (3.8, 5.4), (1.0, 1.5), (0.14, 0.3), (0.4, 0.65), (0.3, 0.6), (0.03, 0.12), 2, (0.0, 0.3)
     ),
     "ghost": NucleusLook(
-        (3.6, 5.2), (1.0, 1.5), (0.14, 0.25), (0.1, 0.25), (0.1, 0.3), (0.12, 0.22), 1, (0.4, 1.0)
+        (3.6, 5.2),
+        (1.0, 1.5),
+        (0.08, 0.18),
+        (0.15, 0.35),
+        (0.12, 0.35),
+        (0.12, 0.2),
+        1,
+        (0.2, 0.45),
     ),
     "lymphocyte": NucleusLook(
         (2.7, 3.3), (1.0, 1.2), (0.42, 0.6), (0.3, 0.5), (0.3, 0.5), (0.05, 0.12), 0, (0.0, 0.25)
@@ -71,34 +78,37 @@ def draw_nucleus(grid: Canvas, kind: str, angle: float, size: float) -> Patch:
     radius, aspect = rng.uniform(*look.radius_um) * size, rng.uniform(*look.aspect)
     long, short = radius * np.sqrt(aspect), radius / np.sqrt(aspect)
     spindle = kind == "spindle"
-    depth = wobbly_depth(
-        grid, (long, short), angle, 0.05 if spindle else 0.08, 1.7 if spindle else 2.0
-    )
+    bend = rng.normal(0, 0.025) if spindle else 0.0
+    depth = wobbly_depth(grid, (long, short), angle, 0.1 if spindle else 0.08, bend=bend)
     dyes = flat(grid, 0.0, rng.uniform(*look.eosin))
-    dyes[0] = rng.uniform(*look.ground)
+    dyes[0] = rng.uniform(*look.ground) * (1 + 0.4 * grid.texture("blotch"))
     dyes[0] += _chromatin(grid, depth, rng.uniform(*look.clumps))
     dyes[0] += _membrane(grid, depth, rng.uniform(*look.membrane))
     for _ in range(rng.integers(0, look.nucleoli + 1)):
         _add_nucleolus(grid, dyes, radius)
-    dyes[1] += 0.05 * np.abs(grid.texture("foam"))
-    patch = Patch(np.maximum(dyes, 0), edge(depth + 0.2, 0.3))
+    dyes[1] += 0.06 * np.abs(grid.texture("foam")) + 0.04 * np.abs(grid.texture("net"))
+    # A ghost lies under some cytoplasm, whose texture shows through.
+    cover = edge(depth + 0.2, 0.3) * np.float32(0.62 if kind == "ghost" else 0.96)
+    patch = Patch(np.maximum(dyes, 0), cover)
     blur = rng.uniform(*look.defocus_um)
     return defocus(patch, blur, grid.mpp) if blur > 0.15 else patch
 
 
 def _chromatin(grid: Canvas, depth: Float, amount: float) -> Float:
     """Clumps and strands: the upper part of a noise, denser towards the membrane."""
-    texture = grid.texture("chromatin") + 0.5 * grid.texture("grain")
-    texture += np.float32(0.5) * np.exp(-np.maximum(depth, 0) / 1.2)
-    level = grid.rng.uniform(-0.3, 0.6)
-    clumps: Float = np.clip((texture - level) / 1.6, 0, 1.3) * np.float32(amount)
-    return clumps
+    texture = grid.texture("chromatin") + 0.4 * grid.texture("grain")
+    texture += 0.45 * grid.texture("blotch")
+    texture += np.float32(0.6) * np.exp(-np.maximum(depth, 0) / 1.0)
+    strands = np.exp(-((grid.texture("net") / 0.3) ** 2)) * grid.rng.uniform(0.15, 0.5)
+    level = grid.rng.uniform(0.1, 0.8)
+    clumps: Float = np.clip((texture - level) / 1.3, 0, 1.3) + 0.5 * strands
+    return clumps * np.float32(amount)
 
 
 def _membrane(grid: Canvas, depth: Float, amount: float) -> Float:
     """A line of uneven darkness just inside the outline."""
-    uneven = np.clip(0.85 + 0.35 * grid.texture("foam") + 0.3 * grid.texture("blotch"), 0.15, 1.5)
-    width = grid.rng.uniform(0.32, 0.5)
+    uneven = np.clip(0.8 + 0.3 * grid.texture("foam") + 0.4 * grid.texture("blotch"), 0.1, 1.5)
+    width = grid.rng.uniform(0.28, 0.42)
     line: Float = np.exp(-(((depth - 0.45) / width) ** 2)) * uneven * np.float32(amount)
     return line
 

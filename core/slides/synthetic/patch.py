@@ -69,7 +69,7 @@ def edge(depth_um: Float, width_um: float) -> Float:
 
 
 def wobbly_depth(
-    grid: Canvas, radii_um: tuple[float, float], angle: float, wobble: float, power: float = 2.0
+    grid: Canvas, radii_um: tuple[float, float], angle: float, wobble: float, bend: float = 0.0
 ) -> Float:
     """Depth in µm below the outline of a wobbly ellipse (negative outside).
 
@@ -78,14 +78,12 @@ def wobbly_depth(
         radii_um: half axes.
         angle: of the first axis, radians.
         wobble: relative size of the low harmonics of the outline.
-        power: of the superellipse; under 2 the ends are pointed.
+        bend: curvature of the first axis, per µm.
     """
     u, v = grid.turned(angle)
+    v = v - np.float32(bend) * u * u
     u, v = u / np.float32(radii_um[0]), v / np.float32(radii_um[1])
-    if power == 2.0:
-        rho = np.sqrt(u * u + v * v) + 1e-6
-    else:
-        rho = (np.abs(u) ** power + np.abs(v) ** power) ** (1 / power) + 1e-6
+    rho = np.sqrt(u * u + v * v) + 1e-6
     theta = np.arctan2(v, u)
     outline = np.ones_like(rho)
     for order in (2, 3, 4, 6):
@@ -110,10 +108,12 @@ def blobs(
         rough: its size.
     """
     field = np.zeros_like(u)
-    for (cu, cv), radius in zip(centres_um, radii_um, strict=True):
+    centres, radii = centres_um.astype(np.float32), radii_um.astype(np.float32)
+    for (cu, cv), radius in zip(centres, radii, strict=True):
         distance2 = (u - cu) ** 2 + (v - cv) ** 2
         field += np.exp(distance2 * np.float32(-np.log(2) / radius**2))
-    field += np.float32(rough) * grid.texture("grain") * (field > 0.02)
+    ragged = 0.7 * grid.texture("grain") + 0.7 * grid.texture("foam")
+    field += np.float32(rough) * ragged * (field > 0.02)
     return field
 
 

@@ -14,7 +14,7 @@ from core.slides.synthetic.stain import Optics, Stain, develop
 
 # Green densities of the ground, medians of hand-picked areas of H03, H04 and H07.
 CYTOPLASM = (0.10, 0.27)
-STROMA = (0.05, 0.42)
+STROMA = (0.055, 0.36)
 HALO_PX = 12
 VORONOI_STEP_PX = 4
 
@@ -42,7 +42,9 @@ def make_scene(layout: Layout, stain: Stain, optics: Optics, mpp: float, seed: i
     """Index the layout."""
     rng = np.random.default_rng([seed, 2])
     cells = np.concatenate([layout.nuclei_um, layout.mitoses_um, layout.imposters_um])
-    tones = np.exp(rng.normal(0, (0.3, 0.16), (len(cells), 2))).astype(np.float32)
+    tones = np.exp(rng.normal(0, (0.35, 0.2), (len(cells), 2))).astype(np.float32)
+    # One cell in twenty is clear.
+    tones[rng.uniform(size=len(cells)) < 0.05] *= 0.5
     return Scene(layout, NoiseBank(seed, mpp), stain, optics, mpp, seed, cKDTree(cells), tones)
 
 
@@ -107,14 +109,20 @@ def _cytoplasm(
     # Neighbouring cells blend over a µm or two, as sections are thicker than their borders.
     tone_h = upsample(tone[..., 0], VORONOI_STEP_PX, *offset, width, height)
     tone_e = upsample(tone[..., 1], VORONOI_STEP_PX, *offset, width, height)
-    rough = 0.38 * grain + 0.34 * foam + 0.22 * blotch
-    line = np.exp(-((border / 0.45) ** 2))
+    rough = 0.15 * grain + 0.23 * foam + 0.2 * blotch
+    # Vacuoles are shallower than granules are dense.
+    rough = np.where(rough < 0, 0.75 * rough, rough)
+    # Strings between the vacuoles of the cytoplasm: the zero lines of a noise.
+    net = np.exp(-((scene.noise.cut("net", *box) / 0.33) ** 2))
+    line = np.exp(-((border / 0.5) ** 2))
     gate = scene.noise.cut("blotch", left + 50, top + 350, width, height)
-    wall = line * np.clip(0.35 + 0.5 * gate, 0, 1)
+    wall = line * np.clip(0.55 + 0.5 * gate, 0, 1.2)
     dyes = np.empty((2, height, width), np.float32)
-    dyes[0] = CYTOPLASM[0] * tone_h * np.clip(1 + 1.5 * rough, 0.05, 3.5) + 0.07 * wall
-    dyes[1] = CYTOPLASM[1] * tone_e * np.clip(1 + 0.75 * rough, 0.15, 2.5) + 0.13 * wall
-    opening = np.clip((-gate - 0.75) * 1.5, 0, 1)
+    dyes[0] = CYTOPLASM[0] * tone_h * np.clip(0.8 + 1.6 * rough + 0.7 * net, 0.05, 3.5) + 0.1 * wall
+    dyes[1] = (
+        CYTOPLASM[1] * tone_e * np.clip(0.88 + 0.9 * rough + 0.4 * net, 0.12, 2.5) + 0.14 * wall
+    )
+    opening = np.clip((-gate - 0.6) * 1.3, 0, 1)
     cleft = np.exp(-((border / (0.35 + 0.9 * opening)) ** 2)) * opening
     return dyes, cleft
 
@@ -126,14 +134,19 @@ def _stroma(
     left, top, width, height = box
     x = (left + np.arange(width, dtype=np.float32))[None, :]
     y = (top + np.arange(height, dtype=np.float32))[:, None]
-    u = across / np.float32(scene.mpp) + 7 * blotch
-    v = x / 11 + y / 14
+    drift = scene.noise.cut("drift", left + 77, top + 13, width, height)
+    u = across / np.float32(scene.mpp) + 1.6 * blotch + 9 * drift
+    v = x / 7 + y / 9
+    # Loose and dense stroma take turns.
+    loose = scene.noise.cut("drift", left + 901, top + 377, width, height)
     fine = scene.noise.sample("fibre", u, v)
-    coarse = scene.noise.sample("blotch", u * np.float32(0.9), v * np.float32(1.7) + 500)
+    coarse = scene.noise.sample("blotch", u * np.float32(1.3), v * np.float32(1.4) + 500)
     dyes = np.empty((2, height, width), np.float32)
-    dyes[0] = STROMA[0] * np.clip(1 + 0.5 * coarse + 0.3 * grain, 0.2, 3)
-    dyes[1] = STROMA[1] * np.clip(1 + 0.28 * fine + 0.3 * coarse + 0.08 * grain, 0.12, 2.2)
-    slits = np.clip((-coarse - 0.9 + 0.3 * fine) * 2.5, 0, 1)
+    dyes[0] = STROMA[0] * np.clip(1 + 0.6 * blotch + 0.5 * loose + 0.3 * grain, 0.2, 3)
+    dyes[1] = STROMA[1] * np.clip(
+        0.95 + 0.26 * fine + 0.2 * coarse + 0.18 * blotch + 0.14 * grain - 0.18 * loose, 0.12, 2.2
+    )
+    slits = np.clip((-coarse - 1.1 - 0.35 * fine + 0.4 * blotch + 0.5 * loose) * 1.6, 0, 1)
     return dyes, slits
 
 

@@ -18,6 +18,9 @@ from torch import nn
 from core.errors import ModelError
 from models.registry import Backbone, file_sha256, load_weights, read_manifest
 
+#: Name of the unit that is trained and saved whole. PEFT matches it by its ending, so it must not be
+#: `head`, which would also catch the `conv_head` of EfficientNets.
+HEAD = "mitosis_head"
 WEIGHTS = "adapter.safetensors"
 MANIFEST = "manifest.json"
 
@@ -32,14 +35,14 @@ class LoraSettings:
 
 
 def attach(network: nn.Module, targets: str, settings: LoraSettings) -> PeftModel:
-    """Wrap `network` (with `backbone` and `head`) so that only LoRA matrices and head learn."""
+    """Wrap `network` (with `backbone` and `mitosis_head`) so that only LoRA matrices and head learn."""
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         bias="none",
         target_modules=targets,
-        modules_to_save=["head"],
+        modules_to_save=[HEAD],
     )
     return get_peft_model(network, config)
 

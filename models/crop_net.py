@@ -20,7 +20,7 @@ class CropNet(nn.Module):
         super().__init__()
         self.input_px = entry.input_px
         self.backbone = build_backbone(entry, random=random)
-        self.head = nn.Linear(entry.dim, 1)
+        self.mitosis_head = nn.Linear(entry.dim, 1)
         self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(1, 3, 1, 1), persistent=False)
 
@@ -31,5 +31,5 @@ class CropNet(nn.Module):
             x = functional.interpolate(
                 x, size=(self.input_px, self.input_px), mode="bilinear", align_corners=False
             )
-        logits: torch.Tensor = self.head(self.backbone(x))
+        logits: torch.Tensor = self.mitosis_head(self.backbone(x))
         return logits[:, 0]

@@ -73,7 +73,7 @@ def propose(network: HeatmapNet, frames: Sequence[Frame]) -> list[FrameCandidate
 def save(path: Path, found: Sequence[FrameCandidates]) -> None:
     """Write candidates as one NumPy archive."""
     arrays = {
-        "file": np.array([f.file for f in found]),
+        "name": np.array([f.file for f in found]),
         "slide": np.array([f.slide for f in found]),
         "area_mm2": np.array([f.area_mm2 for f in found]),
         "whole": np.array([f.whole for f in found]),
@@ -98,7 +98,7 @@ def load(path: Path) -> list[FrameCandidates]:
         truths = np.split(a["mitoses_um"], truth_ends[:-1])
         return [
             FrameCandidates(
-                str(a["file"][i]),
+                str(a["name"][i]),
                 str(a["slide"][i]),
                 float(a["area_mm2"][i]),
                 bool(a["whole"][i]),

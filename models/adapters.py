@@ -18,8 +18,8 @@ from torch import nn
 from core.errors import ModelError
 from models.registry import Backbone, file_sha256, load_weights, read_manifest
 
-#: Name of the unit that is trained and saved whole. PEFT matches it by its ending, so it must not be
-#: `head`, which would also catch the `conv_head` of EfficientNets.
+#: Name of the unit that is trained and saved whole. PEFT matches it by its ending, so it must not
+#: be `head`, which would also catch the `conv_head` of EfficientNets.
 HEAD = "mitosis_head"
 WEIGHTS = "adapter.safetensors"
 MANIFEST = "manifest.json"
@@ -35,7 +35,7 @@ class LoraSettings:
 
 
 def attach(network: nn.Module, targets: str, settings: LoraSettings) -> PeftModel:
-    """Wrap `network` (with `backbone` and `mitosis_head`) so that only LoRA matrices and head learn."""
+    """Wrap a `CropNet` so that only LoRA matrices and its head learn."""
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,

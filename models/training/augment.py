@@ -46,6 +46,11 @@ class AugmentStrength:
     noise: float = 0.02
 
 
+def stain_matrix(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, 3) map of optical densities that multiplies haematoxylin, eosin and residual by (3,)."""
+    return np.asarray((_UNMIX @ np.diag(scale) @ _STAINS).T)
+
+
 def stain_jitter(
     images: torch.Tensor, rng: np.random.Generator, strength: AugmentStrength
 ) -> torch.Tensor:

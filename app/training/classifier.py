@@ -54,12 +54,24 @@ REVIEW_RECALL = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Lengths of the parts of a training, optimiser steps, and what is tuned on frames."""
+    """Lengths of the parts of a training, and what is learnt from.
 
-    base_steps: int = 1500
-    field_steps: int = 700
+    Attributes:
+        base_steps: optimiser steps on the patches; 0 leaves patches out altogether.
+        field_steps: optimiser steps on the frames.
+        mode: what learns from the frames: `lora` or `full`.
+        seed: of sampling, augmentation and initialisation.
+    """
+
+    base_steps: int = 1300
+    field_steps: int = 600
     mode: str = "lora"
     seed: int = 0
+
+    @property
+    def part_name(self) -> str:
+        """Tells the parts of different plans apart on disk."""
+        return f"{self.mode}-{self.base_steps}-{self.field_steps}-{self.seed}"
 
 
 def _save(network: nn.Module, path: Path) -> None:
@@ -72,6 +84,8 @@ def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropN
     """The backbone and head after tuning on patches."""
     entry = backbone(START)
     path = out / f"base-{plan.base_steps}-{plan.seed}.safetensors"
+    if plan.base_steps == 0:
+        return CropNet(entry)
     if path.exists():
         network = CropNet(entry, random=True)
         network.load_state_dict(load_file(path))
@@ -81,6 +95,12 @@ def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropN
     train_classifier(network, patch_cells(data), recipe, input_px=entry.input_px, token=token)
     _save(network, path)
     return network
+
+
+def training_cells(data: Path, found: Sequence[FrameCandidates], plan: Plan) -> Cells:
+    """Cells of the frames, and of the patches unless the plan leaves them out."""
+    fields = field_cells(data, found)
+    return join([fields, patch_cells(data)]) if plan.base_steps else fields
 
 
 def tune_on_fields(
@@ -127,9 +147,9 @@ def out_of_fold_logits(
     groups = balanced_groups(field_slides(data), N_FOLDS)
     cells: Cells | None = None
     for k, (group, fold) in enumerate(zip(groups, folds, strict=True)):
-        path = out / f"fold-{k}-{plan.mode}-{plan.field_steps}-{plan.seed}.npz"
+        path = out / f"fold-{k}-{plan.part_name}.npz"
         if not path.exists():
-            cells = cells or join([field_cells(data, everything), patch_cells(data)])
+            cells = cells or training_cells(data, everything, plan)
             base = base_network(data, out, plan, token)
             training = cells.select(~np.isin(cells.slide, group))
             network = tune_on_fields(base, backbone(START), training, plan, token)
@@ -195,7 +215,7 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
     tuned = out / f"{TUNED}.safetensors"
     _save(base.backbone, tuned)
     entry = replace(backbone(START), id=TUNED, file=tuned.name, sha256=file_sha256(tuned))
-    cells = join([field_cells(data, found), patch_cells(data)])
+    cells = training_cells(data, found, plan)
     model = tune_on_fields(base, entry, cells, plan, token)
     manifest = {
         "name": NAME,

@@ -83,4 +83,4 @@ class BlobClassifier:
 
     def classify(self, crops, detector_scores):
         middle = crops[:, 12:20, 12:20].mean(axis=(1, 2, 3))
-        return np.clip((170 - middle) / 100, 0, 1).astype(np.float32)
+        return np.clip((170 - middle) / 150, 0, 1).astype(np.float32)

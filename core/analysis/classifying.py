@@ -1,0 +1,198 @@
+"""Crops of settled candidates to probabilities to the store."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.analysis.candidates import Points
+from core.analysis.progress import Times
+from core.analysis.readahead import read_ahead, wait_for
+from core.cancel import CancelToken
+from core.ports import Classifier
+from core.slides.crops import read_crops
+from core.slides.reader import Slide, SlideReadError
+from core.store import Candidate, Store
+
+# Candidates written in one transaction: each costs a sync of the disk, and a kill loses at most
+# this many classifications, which are then done again.
+SAVE_CHUNK = 1000
+# Batches of crops in flight: a few, so that several threads read.
+BATCHES_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Crops:
+    """Points with their crops, (N, crop_px, crop_px, 3) uint8; `unreadable` lie beside damage."""
+
+    ids: list[int]
+    points: Points
+    pixels: NDArray[np.uint8]
+    unreadable: int = 0
+
+
+class CandidateSink:
+    """Takes settled candidates, and sees them classified and stored.
+
+    All methods are called on the thread that owns the classifier; only crops are read on the pool.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        classifier: Classifier,
+        store: Store,
+        run_id: int,
+        pool: Executor,
+        times: Times,
+        token: CancelToken,
+    ) -> None:
+        self._slide = slide
+        self._classifier = classifier
+        self._store = store
+        self._run_id = run_id
+        self._pool = pool
+        self._times = times
+        self._token = token
+        self._known: NDArray[np.complex128] = np.empty(0, dtype=np.complex128)
+        self._waiting: list[Points] = []
+        self._n_waiting = 0
+        self._reading: deque[Future[_Crops]] = deque()
+        self._unsaved: list[Candidate] = []
+        self._unreadable = 0
+
+    def classify_unscored(self) -> None:
+        """Classify the candidates that the detection set holds without a score of this run.
+
+        They were written by an earlier run with another classifier.
+        """
+        for crops in read_ahead(
+            self._pool, self._read_unscored, self._unscored_pages(), BATCHES_AHEAD, self._token
+        ):
+            probabilities = self._classify(crops)
+            rows = [
+                (candidate_id, probability, self._label(probability))
+                for candidate_id, probability in zip(crops.ids, probabilities, strict=True)
+            ]
+            self._unreadable += crops.unreadable
+            self._store.save_scores(self._run_id, rows)
+
+    def skip_known(self) -> None:
+        """Pass over, from now on, whatever the run has on disk already."""
+        places = [complex(row.x0, row.y0) for row in self._store.iter_candidates(self._run_id)]
+        self._known = np.array(places, dtype=np.complex128)
+
+    def add(self, points: Points) -> None:
+        """Take settled candidates; their crops are read as soon as they fill a batch."""
+        if len(self._known):
+            new = ~np.isin(points.xy0[:, 0] + 1j * points.xy0[:, 1], self._known)
+            points = Points(points.xy0[new], points.scores[new])
+        if len(points):
+            self._waiting.append(points)
+            self._n_waiting += len(points)
+        if self._n_waiting >= self._classifier.batch_size:
+            self._send()
+
+    def classify_ready(self) -> None:
+        """Classify the batches whose crops are there; waits only if too many are in flight."""
+        while self._reading and (self._reading[0].done() or len(self._reading) > BATCHES_AHEAD):
+            self._take(self._reading.popleft())
+
+    def classify_rest(self) -> None:
+        """Classify all that was added."""
+        self._send()
+        while self._reading:
+            self._take(self._reading.popleft())
+
+    def save(self) -> None:
+        """Write what is classified but not yet stored."""
+        rows, self._unsaved = self._unsaved, []
+        if rows:
+            with self._times.measure("post_s"):
+                self._store.save_candidates(self._run_id, rows)
+
+    def notes(self) -> tuple[str, ...]:
+        """What went wrong, in plain words."""
+        if not self._unreadable:
+            return ()
+        return (f"{self._unreadable} candidates beside unreadable tiles were left out",)
+
+    def _send(self) -> None:
+        if not self._waiting:
+            return
+        xy0 = np.concatenate([points.xy0 for points in self._waiting])
+        scores = np.concatenate([points.scores for points in self._waiting])
+        self._waiting, self._n_waiting = [], 0
+        size = max(1, self._classifier.batch_size)
+        for start in range(0, len(scores), size):
+            part = Points(xy0[start : start + size], scores[start : start + size])
+            self._reading.append(self._pool.submit(self._read, part))
+            if len(self._reading) > BATCHES_AHEAD:
+                self._take(self._reading.popleft())
+
+    def _take(self, future: "Future[_Crops]") -> None:
+        with self._times.measure("wait_s"):
+            crops = wait_for(future, self._token)
+        self._token.check()
+        probabilities = self._classify(crops)
+        self._unreadable += crops.unreadable
+        self._unsaved += [
+            Candidate(x0, y0, score, probability, self._label(probability))
+            for (x0, y0), score, probability in zip(
+                crops.points.xy0.tolist(),
+                crops.points.scores.tolist(),
+                probabilities,
+                strict=True,
+            )
+        ]
+        if len(self._unsaved) >= SAVE_CHUNK:
+            self.save()
+
+    def _classify(self, crops: _Crops) -> list[float]:
+        if not len(crops.points):
+            return []
+        with self._times.measure("classify_s"):
+            probabilities = self._classifier.classify(crops.pixels, crops.points.scores)
+        return [float(probability) for probability in probabilities]
+
+    def _label(self, probability: float) -> Literal["mitosis", "imposter"]:
+        return "mitosis" if probability >= self._classifier.count_threshold else "imposter"
+
+    def _unscored_pages(self) -> Iterator[list[tuple[int, float, float, float]]]:
+        after_id, size = 0, max(1, self._classifier.batch_size)
+        while page := self._store.unscored(self._run_id, after_id, size):
+            yield page
+            after_id = page[-1][0]
+
+    def _read_unscored(self, page: list[tuple[int, float, float, float]]) -> _Crops:
+        values = np.array([row[1:] for row in page], dtype=np.float64)
+        points = Points(values[:, :2], values[:, 2].astype(np.float32))
+        return self._read(points, [row[0] for row in page])
+
+    def _read(self, points: Points, ids: list[int] | None = None) -> _Crops:
+        """On a reader thread: the crops of some points, those beside damage left out."""
+        ids = ids or [0] * len(points)
+        size, mpp = self._classifier.crop_px, self._classifier.mpp
+        with self._times.measure("crop_s"):
+            try:
+                return _Crops(ids, points, read_crops(self._slide, points.xy0, size, mpp))
+            except SlideReadError:
+                return self._read_one_by_one(points, ids)
+
+    def _read_one_by_one(self, points: Points, ids: list[int]) -> _Crops:
+        size, mpp = self._classifier.crop_px, self._classifier.mpp
+        good: list[int] = []
+        crops = [np.empty((0, size, size, 3), dtype=np.uint8)]
+        for index in range(len(points)):
+            try:
+                crops.append(read_crops(self._slide, points.xy0[index : index + 1], size, mpp))
+            except SlideReadError:
+                continue  # counted below, and named in the run's notes
+            good.append(index)
+        kept = Points(points.xy0[good], points.scores[good])
+        lost = len(points) - len(good)
+        return _Crops([ids[index] for index in good], kept, np.concatenate(crops), lost)

@@ -69,5 +69,5 @@ def read_overview(slide: "Slide", rect: Rect0, step0_x: float, step0_y: float) -
 
     corners = list(product(range(0, height, side), range(0, width, side)))
     with ThreadPoolExecutor(max_workers=OVERVIEW_THREADS) as pool:
-        list(pool.map(lambda corner: read(*corner, side), corners))
+        list(pool.map(lambda corner: read(corner[0], corner[1], side), corners))
     return Overview(rgb, unreadable)

@@ -30,7 +30,7 @@ MAX_RED_CHROMA = 175
 # White is the slide's brightest percentile, but never darker than a stained all-tissue field's.
 WHITE_PERCENTILE, MIN_WHITE = 99.5, 235.0
 MIN_PIECE_MM2 = 0.005
-MAX_HOLE_MM2 = 0.01
+MAX_HOLE_MM2 = 0.004
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class NucleusLook:
 # 0.7 µm with green density 0.6 to 0.9, interior 0.1 to 0.3, nucleoli 1.5 to 2.5 µm at 0.7 to 0.9.
 LOOKS = {
     "vesicular": NucleusLook(
-        (4.0, 5.5), (1.0, 1.5), (0.0, 0.12), (0.35, 0.7), (0.5, 0.95), (0.0, 0.08), 3, (0.0, 0.25)
+        (4.0, 5.5), (1.0, 1.5), (0.0, 0.1), (0.3, 0.65), (0.5, 0.9), (0.0, 0.05), 3, (0.0, 0.25)
     ),
     "granular": NucleusLook(
         (3.8, 5.4), (1.0, 1.5), (0.14, 0.3), (0.4, 0.65), (0.3, 0.6), (0.03, 0.12), 2, (0.0, 0.3)
@@ -56,7 +56,7 @@ LOOKS = {
         (2.7, 3.3), (1.0, 1.2), (0.42, 0.6), (0.3, 0.5), (0.3, 0.5), (0.05, 0.12), 0, (0.0, 0.25)
     ),
     "spindle": NucleusLook(
-        (2.9, 3.8), (2.2, 4.2), (0.3, 0.5), (0.15, 0.35), (0.2, 0.4), (0.1, 0.2), 0, (0.0, 0.5)
+        (2.3, 3.2), (2.2, 4.2), (0.3, 0.5), (0.25, 0.45), (0.25, 0.5), (0.1, 0.2), 0, (0.0, 0.5)
     ),
     "plump": NucleusLook(
         (3.0, 4.0), (1.4, 2.2), (0.2, 0.4), (0.2, 0.4), (0.3, 0.55), (0.05, 0.15), 1, (0.0, 0.4)
@@ -86,7 +86,7 @@ def draw_nucleus(grid: Canvas, kind: str, angle: float, size: float) -> Patch:
     dyes[0] += _membrane(grid, depth, rng.uniform(*look.membrane))
     for _ in range(rng.integers(0, look.nucleoli + 1)):
         _add_nucleolus(grid, dyes, radius)
-    dyes[1] += 0.06 * np.abs(grid.texture("foam")) + 0.04 * np.abs(grid.texture("net"))
+    dyes[1] += 0.05 * np.abs(grid.texture("foam")) + 0.03 * np.abs(grid.texture("net"))
     # A ghost lies under some cytoplasm, whose texture shows through.
     cover = edge(depth + 0.2, 0.3) * np.float32(0.62 if kind == "ghost" else 0.96)
     patch = Patch(np.maximum(dyes, 0), cover)
@@ -100,15 +100,15 @@ def _chromatin(grid: Canvas, depth: Float, amount: float) -> Float:
     texture += 0.45 * grid.texture("blotch")
     texture += np.float32(0.6) * np.exp(-np.maximum(depth, 0) / 1.0)
     strands = np.exp(-((grid.texture("net") / 0.3) ** 2)) * grid.rng.uniform(0.15, 0.5)
-    level = grid.rng.uniform(0.1, 0.8)
+    level = grid.rng.uniform(0.2, 1.1)
     clumps: Float = np.clip((texture - level) / 1.3, 0, 1.3) + 0.5 * strands
     return clumps * np.float32(amount)
 
 
 def _membrane(grid: Canvas, depth: Float, amount: float) -> Float:
     """A line of uneven darkness just inside the outline."""
-    uneven = np.clip(0.8 + 0.3 * grid.texture("foam") + 0.4 * grid.texture("blotch"), 0.1, 1.5)
-    width = grid.rng.uniform(0.28, 0.42)
+    uneven = np.clip(0.85 + 0.25 * grid.texture("foam") + 0.3 * grid.texture("blotch"), 0.2, 1.4)
+    width = grid.rng.uniform(0.3, 0.46)
     line: Float = np.exp(-(((depth - 0.45) / width) ** 2)) * uneven * np.float32(amount)
     return line
 

@@ -13,7 +13,7 @@ from core.slides.synthetic.patch import Canvas, Patch, canvas, edge, wobbly_dept
 from core.slides.synthetic.stain import Optics, Stain, develop
 
 # Green densities of the ground, medians of hand-picked areas of H03, H04 and H07.
-CYTOPLASM = (0.10, 0.27)
+CYTOPLASM = (0.11, 0.25)
 STROMA = (0.055, 0.36)
 HALO_PX = 12
 VORONOI_STEP_PX = 4
@@ -42,7 +42,7 @@ def make_scene(layout: Layout, stain: Stain, optics: Optics, mpp: float, seed: i
     """Index the layout."""
     rng = np.random.default_rng([seed, 2])
     cells = np.concatenate([layout.nuclei_um, layout.mitoses_um, layout.imposters_um])
-    tones = np.exp(rng.normal(0, (0.35, 0.2), (len(cells), 2))).astype(np.float32)
+    tones = np.exp(rng.normal(0, (0.3, 0.17), (len(cells), 2))).astype(np.float32)
     # One cell in twenty is clear.
     tones[rng.uniform(size=len(cells)) < 0.05] *= 0.5
     return Scene(layout, NoiseBank(seed, mpp), stain, optics, mpp, seed, cKDTree(cells), tones)
@@ -118,11 +118,13 @@ def _cytoplasm(
     gate = scene.noise.cut("blotch", left + 50, top + 350, width, height)
     wall = line * np.clip(0.55 + 0.5 * gate, 0, 1.2)
     dyes = np.empty((2, height, width), np.float32)
-    dyes[0] = CYTOPLASM[0] * tone_h * np.clip(0.8 + 1.6 * rough + 0.7 * net, 0.05, 3.5) + 0.1 * wall
-    dyes[1] = (
-        CYTOPLASM[1] * tone_e * np.clip(0.88 + 0.9 * rough + 0.4 * net, 0.12, 2.5) + 0.14 * wall
+    dyes[0] = (
+        CYTOPLASM[0] * tone_h * np.clip(0.7 + 1.6 * rough + 0.95 * net, 0.05, 3.5) + 0.1 * wall
     )
-    opening = np.clip((-gate - 0.6) * 1.3, 0, 1)
+    dyes[1] = (
+        CYTOPLASM[1] * tone_e * np.clip(0.82 + 0.85 * rough + 0.5 * net, 0.12, 2.5) + 0.14 * wall
+    )
+    opening = np.clip((-gate - 0.4) * 1.4, 0, 1)
     cleft = np.exp(-((border / (0.35 + 0.9 * opening)) ** 2)) * opening
     return dyes, cleft
 

@@ -284,11 +284,13 @@ def _cell(value: Any) -> str:
 
 
 def _json_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
     if isinstance(value, datetime):
         return _utc(value)
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if isinstance(value, Real):
         return float(value) if isfinite(value) else None
     return value
 

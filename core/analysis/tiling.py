@@ -21,7 +21,7 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from core.errors import RegionError, SlideError
-from core.geometry import Mpp, Rect0, area_mm2
+from core.geometry import UM2_PER_MM2, Mpp, Rect0
 from core.ports import Detector
 from core.slides.tissue import Tissue
 
@@ -222,15 +222,22 @@ class SearchArea:
         touched[touched] = shapely.intersects(self.region0, shapely.box(*edges[touched].T))
         return np.asarray(touched, dtype=np.bool_)
 
+    def tissue_in_region(self) -> NDArray[np.bool_]:
+        """(h, w) bool: tissue cells whose centre lies in the regions."""
+        mask = np.array(self.tissue.mask)
+        if self.limited:
+            row, col = np.nonzero(mask)
+            x0 = self.tissue.origin0[0] + (col + 0.5) * self.tissue.cell0_x
+            y0 = self.tissue.origin0[1] + (row + 0.5) * self.tissue.cell0_y
+            mask[row, col] = shapely.intersects_xy(self.region0, x0, y0)
+        return mask
+
     def area_mm2(self) -> float:
-        """Tissue inside the regions, mm²: mask cells whose centre lies in the region."""
-        tissue = self.tissue
-        row, col = np.nonzero(tissue.mask)
-        x0 = tissue.origin0[0] + (col + 0.5) * tissue.cell0_x
-        y0 = tissue.origin0[1] + (row + 0.5) * tissue.cell0_y
-        inside = shapely.intersects_xy(self.region0, x0, y0)
-        cell_mm2 = tissue.cell0_x * tissue.cell0_y * self.mpp.px_area_um2 / 1e6
-        return float(np.count_nonzero(inside) * cell_mm2)
+        """Tissue inside the regions, mm², to a cell of the mask."""
+        if not self.limited:
+            return self.tissue.area_mm2
+        cell_mm2 = self.tissue.cell0_x * self.tissue.cell0_y * self.mpp.px_area_um2 / UM2_PER_MM2
+        return float(np.count_nonzero(self.tissue_in_region()) * cell_mm2)
 
     def _cell(
         self, x0: NDArray[np.float64], y0: NDArray[np.float64]
@@ -271,7 +278,7 @@ def make_search_area(tissue: Tissue, bounds0: Rect0, mpp: Mpp, regions: Regions)
     limited = regions.tumour is not None or regions.excluded is not None
     shapely.prepare(region0)
     area = SearchArea(region0, tissue, grown, mpp, limited, sums)
-    if area.area_mm2() <= 0 and area_mm2(region0, mpp) > 0:
+    if area.area_mm2() <= 0:
         raise RegionError(
             "There is no tissue in the region.",
             "Check that the region was drawn on this slide, in pixels of its full resolution.",

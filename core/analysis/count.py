@@ -1,0 +1,182 @@
+"""From a finished run to its mitotic count by a protocol.
+
+A candidate is a mitosis by its verdict, else by its label; a hand-placed point by its verdict. The
+count area is placed where it holds the most of them. Where the tissue in the regions is smaller
+than the count area, all of it is counted and categories of a fixed area are withheld.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from core.analysis.pipeline import RunSummary
+from core.counting.hotspot import Placement, place_count_area
+from core.counting.protocols import Protocol
+from core.counting.shapes import CountShape
+from core.counting.statistics import Categorisation, RateInterval, categorise, garwood
+from core.geometry import Mpp, to_px0
+from core.review import PointState, carry_verdicts, current_states, is_mitosis
+from core.store import CountRecord, Store
+
+# Below this share of the count area on tissue the reader is told how much there was.
+COVERED_ENOUGH = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class MitoticCount:
+    """A count with all that it rests on.
+
+    Attributes:
+        protocol: the rule.
+        shape: the count area's outline.
+        placement: where it lies; whole tissue where that is smaller.
+        mitoses_um: (N, 2) float64, all mitoses of the slide, µm.
+        interval: the count, its area and its Poisson interval.
+        category: what the protocol makes of it.
+        states: of points with verdicts, by point id.
+        mpp: the slide's pixel size.
+        notes: what the reader of the result must know.
+    """
+
+    protocol: Protocol
+    shape: CountShape
+    placement: Placement
+    mitoses_um: NDArray[np.float64]
+    interval: RateInterval
+    category: Categorisation
+    states: dict[int, PointState]
+    mpp: Mpp
+    notes: tuple[str, ...]
+
+    @property
+    def mitoses(self) -> int:
+        """The mitotic count: mitoses in the count area."""
+        return self.interval.count
+
+    @property
+    def centre0(self) -> tuple[float, float] | None:
+        """Centre of the count area, level-0 pixels; None where all tissue was counted."""
+        if self.placement.whole_tissue:
+            return None
+        x_um, y_um = self.placement.spots[0].centre_um
+        return x_um / self.mpp.x, y_um / self.mpp.y
+
+    def holds(self, x0: float, y0: float) -> bool:
+        """Whether a level-0 point lies in the count area."""
+        if self.placement.whole_tissue:
+            return True
+        point_um = np.array([[x0 * self.mpp.x, y0 * self.mpp.y]])
+        return bool(self.shape.contains(point_um, self.placement.spots[0].centre_um)[0])
+
+
+def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticCount:
+    """Place the count area of a protocol on a finished run and count.
+
+    Verdicts of earlier runs of the slide are carried to this run first.
+    """
+    run, area = summary.run, summary.plan.area
+    mpp = area.mpp
+    carry_verdicts(store, run.id, mpp)
+    states = current_states(store.iter_verdicts(run.slide_id))
+    mitoses_um = _mitoses0(store, summary, states) * (mpp.x, mpp.y)
+    shape = protocol.shape
+    tissue = area.tissue
+    placement = place_count_area(
+        mitoses_um,
+        shape,
+        area.tissue_in_region(),
+        (tissue.cell0_x * mpp.x, tissue.cell0_y * mpp.y),
+        (tissue.origin0[0] * mpp.x, tissue.origin0[1] * mpp.y),
+    )
+    counted_mm2 = area.area_mm2() if placement.whole_tissue else placement.counted_area_mm2
+    return MitoticCount(
+        protocol=protocol,
+        shape=shape,
+        placement=placement,
+        mitoses_um=mitoses_um,
+        interval=garwood(placement.counted, counted_mm2),
+        category=categorise(placement.counted, counted_mm2, protocol),
+        states=states,
+        mpp=mpp,
+        notes=_notes(summary, protocol, placement, counted_mm2),
+    )
+
+
+def save_count(store: Store, summary: RunSummary, count: MitoticCount) -> CountRecord:
+    """Propose the count in the store, with its count area; the same count is not added twice."""
+    run = summary.run
+    region_id = None
+    if count.placement.spots:
+        polygon0 = to_px0(count.placement.spots[0].polygon_um, count.mpp)
+        region_id = store.add_region(
+            run.slide_id, "count_area", polygon0.wkb, properties={"protocol": count.protocol.id}
+        )
+    record = CountRecord(
+        slide_id=run.slide_id,
+        protocol=count.protocol.id,
+        state="proposed",
+        mitoses=count.mitoses,
+        planned_mm2=count.protocol.area_mm2,
+        counted_mm2=count.interval.area_mm2,
+        app_version=run.app_version,
+        details={"source": count.protocol.source, "category": count.category.category},
+        run_id=run.id,
+        region_id=region_id,
+    )
+    for known in store.counts(run.slide_id):
+        if _same(known, record):
+            return known
+    return store.add_count(record)
+
+
+def _same(known: CountRecord, record: CountRecord) -> bool:
+    names = ("run_id", "protocol", "state", "mitoses", "counted_mm2", "region_id")
+    return all(getattr(known, name) == getattr(record, name) for name in names)
+
+
+def _mitoses0(
+    store: Store, summary: RunSummary, states: dict[int, PointState]
+) -> NDArray[np.float64]:
+    """(N, 2) level-0 places of the candidates and hand-placed points that are mitoses."""
+    run_id, places, seen = summary.run.id, [], set()
+    for row in store.iter_candidates(run_id):
+        state = None if row.point_id is None else states.get(row.point_id)
+        seen.add(row.point_id)
+        if is_mitosis(None if state is None else state.counting(), row.label):
+            places.append((row.x0, row.y0))
+    by_hand = [
+        (point.x0, point.y0)
+        for point in store.iter_points(summary.run.slide_id)
+        if point.id not in seen
+        and point.id in states
+        and is_mitosis(states[point.id].counting(), None)
+    ]
+    added = np.array(by_hand, dtype=np.float64).reshape(-1, 2)
+    inside = shapely.intersects_xy(summary.plan.area.region0, added[:, 0], added[:, 1])
+    found = np.array(places, dtype=np.float64).reshape(-1, 2)
+    return np.concatenate([found, added[inside]])
+
+
+def _notes(
+    summary: RunSummary, protocol: Protocol, placement: Placement, counted_mm2: float
+) -> tuple[str, ...]:
+    notes = []
+    if not protocol.verified:
+        notes.append(f"the protocol {protocol.id} was not checked against its source")
+    if placement.whole_tissue:
+        notes.append(
+            f"the tissue is smaller than the count area: all {counted_mm2:.2f} mm² were counted, "
+            f"{protocol.area_mm2 - counted_mm2:.2f} mm² short of {protocol.area_mm2:g} mm²"
+        )
+    elif placement.covered_mm2 < COVERED_ENOUGH * counted_mm2:
+        notes.append(f"only {placement.covered_mm2:.2f} mm² of the count area is tissue")
+    if summary.failed and placement.spots:
+        spot0 = to_px0(placement.spots[0].polygon_um, summary.plan.area.mpp)
+        grid = summary.plan.grid
+        cores = [grid.window(window.col, window.row).core0 for window in summary.failed]
+        inside = sum(spot0.intersects(core.polygon()) for core in cores)
+        if inside:
+            notes.append(f"{inside} windows in the count area could not be read")
+    return tuple(notes)

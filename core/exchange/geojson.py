@@ -109,6 +109,8 @@ def _polygon(geometry: Mapping[str, Any], path: Path) -> tuple[BaseGeometry, boo
         polygon = shapely.force_2d(shape(geometry))
     except (ShapelyError, GEOSException, ValueError, TypeError, LookupError) as error:
         raise RegionError(f"A polygon of {path.name} is ill-formed: {error}.", HINT) from error
+    if polygon.is_empty:
+        raise RegionError(f"A polygon of {path.name} has no area.", HINT)
     if not all(abs(edge) < float("inf") for edge in polygon.bounds):
         raise RegionError(f"A polygon of {path.name} has no finite coordinates.", HINT)
     repaired = not polygon.is_valid

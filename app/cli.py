@@ -1,0 +1,22 @@
+"""The command line as a table: one line for each subcommand, whose module says the rest."""
+
+import typer
+
+from app.commands.analyze import analyze
+from app.commands.benchmark import benchmark_app
+from app.commands.demo import demo
+from app.commands.train import train_app
+from core.exchange.csv import RESEARCH_USE
+
+app = typer.Typer(
+    name="mitoscope",
+    help=f"Count mitoses on whole-slide images. {RESEARCH_USE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("analyze")(analyze)
+app.command("demo")(demo)
+app.add_typer(train_app, name="train")
+app.add_typer(benchmark_app, name="benchmark")

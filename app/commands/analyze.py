@@ -1,0 +1,139 @@
+"""`mitoscope analyze SLIDE…`: from slides to mitotic counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from app import analysing
+from app.analysing import Backend, Models, Question, SlideResult
+from app.paths import default_store
+from app.progress_bar import ProgressBar
+from app.stopping import ctrl_c_cancels
+from core.cancel import Cancelled, CancelToken
+from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol
+from core.errors import InputError, StoreError, UserError
+from core.exchange.csv import RESEARCH_USE
+from core.store import Store, open_store
+
+BACKENDS = ("auto", "openslide", "fastslide")
+FAILED, STOPPED = 2, 130
+
+
+def analyze(
+    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE…", help="Slide files.")],
+    protocol: Annotated[
+        str, typer.Option(metavar="ID", help="Counting protocol.")
+    ] = DEFAULT_PROTOCOL,
+    region: Annotated[
+        Path | None,
+        typer.Option(metavar="GEOJSON", help="Tumour and excluded regions as QuPath writes them."),
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="µm per pixel, where the slide does not say it.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(metavar="FILE", help="Result store.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the CSV files; else beside the store."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, openslide or fastslide.")] = "auto",
+    again: Annotated[
+        bool, typer.Option("--again", help="Analyse anew, even if there is a result.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Find, classify and count mitoses on slides.
+
+    Results are kept in the store: the same command goes on where it was stopped, or returns what
+    it found before.
+    """
+    analysing.check_device(device)
+    if backend not in BACKENDS:
+        raise InputError(f"There is no backend {backend!r}.", f"Choose {', '.join(BACKENDS)}.")
+    question = Question(get_protocol(protocol), region, mpp, cast("Backend", backend), again)
+    path = store or default_store()
+    with open_store(path) as opened, ctrl_c_cancels() as token:
+        if opened.read_only:
+            raise StoreError(f"The store {path} is read-only.", "Choose another with --store.")
+        batch = _Batch(opened, question, device, token)
+        batch.run(slides)
+        if batch.results:
+            files = analysing.write_results(out or path.parent, opened, batch.results)
+            typer.echo(f"Written: {files[0]}, {files[1]}", err=True)
+    _print(batch, as_json=as_json, single=len(slides) == 1)
+    if batch.stopped:
+        typer.echo(
+            f"Stopped. What is finished is kept in {path}: run the same command again to go on.",
+            err=True,
+        )
+        raise typer.Exit(STOPPED)
+    if batch.failures:
+        raise typer.Exit(FAILED)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Slides one after another; one that fails does not keep the others from their turn."""
+
+    store: Store
+    question: Question
+    device: str
+    token: CancelToken
+    models: Models | None = None
+    results: list[SlideResult] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
+
+    def run(self, slides: Sequence[Path]) -> None:
+        """Analyse them all, or until the token is cancelled."""
+        for path in slides:
+            try:
+                self.results.append(self._one(path))
+            except Cancelled:
+                self.stopped = True
+                return
+            except UserError as error:
+                self.failures.append(
+                    {"slide": path.name, "error": error.message, "hint": error.hint}
+                )
+                typer.echo(f"{path.name}: {error.message}", err=True)
+                if error.hint:
+                    typer.echo(f"  {error.hint}", err=True)
+
+    def _one(self, path: Path) -> SlideResult:
+        self.token.check()
+        slide, regions = analysing.open_for(path, self.question)
+        with slide:
+            if self.models is None:
+                self.models = analysing.load_models(self.device)
+            with ProgressBar(path.name) as bar:
+                result = analysing.analyse_slide(
+                    slide,
+                    regions,
+                    self.question,
+                    self.models,
+                    self.store,
+                    progress=bar.show,
+                    token=self.token,
+                )
+        for note in (*result.summary.notes, *result.count.notes):
+            typer.echo(f"{path.name}: warning: {note}", err=True)
+        return result
+
+
+def _print(batch: _Batch, *, as_json: bool, single: bool) -> None:
+    rows = [result.row for result in batch.results]
+    if as_json:
+        if rows or not single:
+            typer.echo(analysing.to_json([*rows, *batch.failures], single=single))
+        return
+    for row in rows:
+        typer.echo(analysing.summary_text(row))
+    if rows:
+        typer.echo(RESEARCH_USE)

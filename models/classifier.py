@@ -11,15 +11,17 @@ from models import adapters
 from models.calibration import Calibration
 from models.crop_net import CropNet
 from models.device import Device, Runner, pick_device
-from models.registry import backbone, read_manifest, shipped, weights_folder
+from models.registry import backbone, file_sha256, read_manifest, shipped, weights_folder
 
 
 class CropClassifier:
     """Crops to calibrated probabilities; implements `core.ports.Classifier`."""
 
-    def __init__(self, network: CropNet, manifest: dict[str, Any], device: Device) -> None:
+    def __init__(
+        self, network: CropNet, manifest: dict[str, Any], sha256: str, device: Device
+    ) -> None:
         self._name: str = manifest["name"]
-        self._sha256: str = manifest["sha256"]
+        self._sha256 = sha256
         self.mpp: float = manifest["mpp"]
         self.crop_px: int = manifest["crop_px"]
         self.review_threshold: float = manifest["review_threshold"]
@@ -35,7 +37,11 @@ class CropClassifier:
 
     @property
     def origin(self) -> ModelOrigin:
-        """Name, hash of the adapter, device and precision."""
+        """Name, hash of the manifest, device and precision.
+
+        The manifest names the hashes of backbone and adapter and holds calibration and thresholds,
+        so its hash stands for all that decides a probability.
+        """
         device = self._runner.device
         return ModelOrigin(self._name, self._sha256, device.kind, device.precision)
 
@@ -66,4 +72,5 @@ def load_classifier(folder: Path | None = None, *, device: Device | None = None)
     entry = backbone(manifest["backbone"])
     network = adapters.load_merged(CropNet(entry), adapter, entry)
     assert isinstance(network, CropNet)
-    return CropClassifier(network, manifest, device or pick_device())
+    sha256 = file_sha256(adapter / adapters.MANIFEST)
+    return CropClassifier(network, manifest, sha256, device or pick_device())

@@ -304,9 +304,8 @@ class VerdictRow(Base):
             "value IN ('mitosis', 'imposter', 'unsure', 'deleted', 'cleared')", name="value"
         ),
         CheckConstraint("atypical = 0 OR value = 'mitosis'", name="atypical"),
-        Index("ix_verdicts_slide_id_reader_id", "slide_id", "reader_id"),
+        Index("ix_verdicts_slide_id", "slide_id"),
         Index("ix_verdicts_point_id", "point_id"),
-        Index("ix_verdicts_action", "action"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))

@@ -245,9 +245,8 @@ STATEMENTS: tuple[str, ...] = (
     CONSTRAINT uq_verdicts_undoes_id UNIQUE (undoes_id),
     CONSTRAINT fk_verdicts_undoes_id_verdicts FOREIGN KEY(undoes_id) REFERENCES verdicts (id) ON DELETE RESTRICT
 )""",
-    """CREATE INDEX ix_verdicts_action ON verdicts (action)""",
     """CREATE INDEX ix_verdicts_point_id ON verdicts (point_id)""",
-    """CREATE INDEX ix_verdicts_slide_id_reader_id ON verdicts (slide_id, reader_id)""",
+    """CREATE INDEX ix_verdicts_slide_id ON verdicts (slide_id)""",
     """CREATE TABLE window_points (
     window_id INTEGER NOT NULL,
     n INTEGER NOT NULL,

@@ -5,6 +5,7 @@ import typer
 from app.commands.analyze import analyze
 from app.commands.benchmark import benchmark_app
 from app.commands.demo import demo
+from app.commands.evaluate import evaluate
 from app.commands.train import train_app
 from core.exchange.csv import RESEARCH_USE
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("analyze")(analyze)
+app.command("evaluate")(evaluate)
 app.command("demo")(demo)
 app.add_typer(train_app, name="train")
 app.add_typer(benchmark_app, name="benchmark")

@@ -20,8 +20,6 @@ from core.slides.tiletable import TileTable
 WHITE = (255, 255, 255)
 # fastslide 0.8.1 can wait forever on a damaged tile; a read takes a fraction of a second.
 STUCK_AFTER_S = 20.0
-# Windows overlap by a halo: their shared tiles need not be decoded twice.
-FASTSLIDE_CACHE_BYTES = 64 << 20
 # A handle whose reader is stuck must never be freed (its destructor waits for the reader).
 _STUCK_HANDLES: list[Any] = []
 
@@ -84,11 +82,11 @@ class OpenSlidePixels:
         # The API wants a level-0 corner and divides it again: half a level-0 pixel at most is lost.
         corner = (round(left * downsample), round(top * downsample))
         with self._lease() as handle:
-            rgba = np.asarray(handle.read_region(corner, level, (width, height)))
-        alpha = rgba[..., 3:]
-        if int(alpha.min(initial=255)) == 255:
-            return np.ascontiguousarray(rgba[..., :3])
-        weight = alpha.astype(np.uint16)
+            region = handle.read_region(corner, level, (width, height))
+        if region.getchannel("A").getextrema() == (255, 255):
+            return np.asarray(region.convert("RGB"))
+        rgba = np.asarray(region)
+        weight = rgba[..., 3:].astype(np.uint16)
         mixed = rgba[..., :3] * weight + np.array(self.background, np.uint16) * (255 - weight)
         return ((mixed + 127) // 255).astype(np.uint8)
 
@@ -129,6 +127,39 @@ class OpenSlidePixels:
             raise _read_error(self._path, str(error)) from error
 
 
+class _Worker:
+    """A thread that makes fastslide's calls, so that its caller can stop waiting for one.
+
+    There is no other way out of a native call that never returns. The thread is kept for the next
+    read: a fresh one each time costs a millisecond in fresh memory.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._calls: queue.SimpleQueue[tuple[int, ...] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[NDArray[np.uint8] | Exception] = queue.SimpleQueue()
+        self._handle = handle
+        # Daemon: a stuck one must not hold up the end of the program.
+        threading.Thread(target=self._run, name="fastslide-read", daemon=True).start()
+
+    def read(self, *call: int) -> NDArray[np.uint8] | Exception:
+        """Pixels or fastslide's exception; queue.Empty if it does not come back."""
+        self._calls.put(call)
+        return self._answers.get(timeout=STUCK_AFTER_S)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            level, x, y, width, height = call
+            try:
+                region = self._handle.read_region((x, y), level, (width, height))
+                self._answers.put(region.numpy())
+            except Exception as error:  # noqa: BLE001  (handed to the caller, who judges it)
+                self._answers.put(error)
+
+
 class FastSlidePixels:
     """fastslide, guarded: whatever it might get wrong is read by OpenSlide instead.
 
@@ -152,9 +183,7 @@ class FastSlidePixels:
         import fastslide
 
         try:
-            self._handle: Any = fastslide.FastSlide.from_file_path(
-                str(path), cache=FASTSLIDE_CACHE_BYTES
-            )
+            self._handle: Any = fastslide.FastSlide.from_file_path(str(path))
         except (RuntimeError, ValueError, OSError) as error:
             raise _read_error(path, f"fastslide: {_first_line(error)}") from error
         found = tuple((int(w), int(h)) for w, h in self._handle.level_dimensions)
@@ -165,6 +194,8 @@ class FastSlidePixels:
         self._dimensions, self._reference = reference.level_dimensions, reference
         self._tiles = tiles
         self.stuck = False
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
         """See `PixelSource.read`."""
@@ -187,6 +218,8 @@ class FastSlidePixels:
 
     def close(self) -> None:
         """See `PixelSource.close`."""
+        for worker in self._idle:
+            worker.stop()
         if not self.stuck:
             self._handle.close()
         if self._tiles is not None:
@@ -196,23 +229,16 @@ class FastSlidePixels:
         self, level: int, x: int, y: int, width: int, height: int
     ) -> NDArray[np.uint8] | None:
         """The pixels, or None where fastslide failed or is stuck."""
-        answer: queue.SimpleQueue[NDArray[np.uint8] | Exception] = queue.SimpleQueue()
-
-        def decode() -> None:
-            try:
-                answer.put(self._handle.read_region((x, y), level, (width, height)).numpy())
-            except Exception as error:  # noqa: BLE001  (handed over and judged below)
-                answer.put(error)
-
-        # A thread for each read costs a tenth of a millisecond of about ten, and is the only way
-        # out of a native call that never returns. Daemon: it must not hold up the program's end.
-        threading.Thread(target=decode, name="fastslide-read", daemon=True).start()
+        with self._lock:
+            worker = self._idle.pop() if self._idle else _Worker(self._handle)
         try:
-            result = answer.get(timeout=STUCK_AFTER_S)
+            result = worker.read(level, x, y, width, height)
         except queue.Empty:
             self.stuck = True
             _STUCK_HANDLES.append(self._handle)
             return None
+        with self._lock:
+            self._idle.append(worker)
         if isinstance(result, RuntimeError | ValueError):
             return None  # OpenSlide reads the same place next and says what is wrong
         if isinstance(result, Exception):

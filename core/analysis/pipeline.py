@@ -30,6 +30,7 @@ from core.analysis.tiling import Window
 from core.cancel import Cancelled, CancelToken
 from core.errors import StoreError, UserError
 from core.ports import Classifier, Detector
+from core.slides.focus import is_blurred
 from core.slides.reader import Slide, SlideReadError
 from core.store import CandidateRow, RunRecord, Store, WindowRecord, WindowResult
 
@@ -227,7 +228,7 @@ class _Session:
             reads.close()  # type: ignore[attr-defined]  # a generator: drop what was read ahead
 
     def _read(self, window: Window) -> _Read:
-        """On a reader thread: the pixels of a window, or why there are none."""
+        """On a reader thread: the pixels of a window and their focus, or why there are none."""
         side = self._detector.window_px
         try:
             with self._times.measure("read_s"):
@@ -236,7 +237,12 @@ class _Session:
                 )
         except SlideReadError as error:
             return _Read(window, None, message=error.message)
-        return _Read(window, pixels)
+        with self._times.measure("focus_s"):
+            # The slide's edge is sharp whatever the tissue is: judge what lies inside.
+            rows, columns = self._plan.inside_px(window)
+            inside = pixels[rows, columns]
+            blurred = inside.size > 0 and is_blurred(inside, self._detector.mpp)
+        return _Read(window, pixels, blurred)
 
     def _detect(self, batch: list[_Read], merger: StreamMerger) -> Iterator[Points]:
         """Run the detector on a batch and store its windows; yields what the merge settled."""

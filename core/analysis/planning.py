@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from math import ceil, floor
 from typing import Any
 
 from core.analysis.runkey import detection_key, run_key, run_parameters
@@ -77,6 +78,16 @@ class Plan:
     def window_mm2(self, window: Window) -> float:
         """Area of a window's core inside the slide's bounds, mm²."""
         return _core_mm2(window, self.bounds0, self.grid)
+
+    def inside_px(self, window: Window) -> tuple[slice, slice]:
+        """Rows and columns of a window's pixels that lie inside the slide's bounds."""
+        rect, bounds, grid = window.rect0, self.bounds0, self.grid
+        left, right = ((x0 - rect.x0) / grid.scale_x for x0 in (bounds.x0, bounds.x1))
+        top, bottom = ((y0 - rect.y0) / grid.scale_y for y0 in (bounds.y0, bounds.y1))
+        return (
+            slice(max(0, ceil(top)), max(0, min(grid.window_px, floor(bottom)))),
+            slice(max(0, ceil(left)), max(0, min(grid.window_px, floor(right)))),
+        )
 
     def open_run(self, store: Store, slide: Slide, request: AnalysisRequest) -> RunRecord:
         """Put slide, regions and run into the store, or find them there."""

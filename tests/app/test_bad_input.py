@@ -1,9 +1,10 @@
 """Every kind of bad input of the command: plain words, exit status 2, nothing lost."""
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,6 @@ def test_truncated_slide(refused, slide, tmp_path, share):
 
 @pytest.mark.real
 def test_truncated_svs(refused, tmp_path):
-    import os
-
     data = os.environ.get("MITOSCOPE_DATA")
     if not data:
         pytest.skip("MITOSCOPE_DATA is not set")
@@ -221,9 +220,15 @@ def test_unknown_option_and_no_slide(capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is a Linux device")
-def test_full_disk_is_told_in_plain_words(slide, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Path, "with_name", lambda self, _: Path("/dev/full"))
+def test_full_disk_is_told_in_plain_words_and_the_run_is_kept(slide, tmp_path, capsys, monkeypatch):
+    def full(_handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     store = tmp_path / "store.sqlite"
-    assert main(["analyze", str(slide), "--store", str(store)]) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("core.exchange.files.os.fsync", full)
+        assert main(["analyze", str(slide), "--store", str(store)]) == 2
     assert "No space left" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.csv")) + list(tmp_path.glob(".*.partial"))
+    with open_store(store) as opened:
+        assert [run.state for run in opened.runs(1)] == ["done"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import shapely
 from blobs import BlobClassifier, BlobDetector, blob_slide
+from scipy import ndimage
 
 from core.analysis.candidates import agreement
 from core.analysis.pipeline import analyze
@@ -288,6 +289,28 @@ def test_reading_ahead_is_bounded_by_the_model(slide, store):
 
     run(Watching(slide, 0, 0, 1, 1), store, Slow())
     assert max(ahead) <= 2 * BlobDetector.batch_size + 2
+
+
+def test_blurred_windows_are_flagged_and_their_area_summed(tmp_path, store):
+    rng = np.random.default_rng(0)
+    grain = np.zeros((1344, 1792))
+    for sigma_px in (0.7, 1.5, 3, 6):  # detail of every size, as tissue has
+        part = ndimage.gaussian_filter(rng.normal(0, 1, grain.shape), sigma_px)
+        grain += part * (12 / part.std())
+    grain[:, 896:] = ndimage.gaussian_filter(grain[:, 896:], 5)
+    rgb = np.clip(np.array([205, 150, 180]) + grain[..., None], 0, 255).astype(np.uint8)
+    path = tmp_path / "half blurred.tif"
+    write_pyramid(path, rgb, MPP, quality=95)
+    with open_slide(path) as opened:
+        summary = run(opened, store)
+    whole_mm2 = 1344 * 1792 * MPP**2 / 1e6
+    assert summary.plan.mm2 == pytest.approx(whole_mm2)
+    blurred = {(window.col, window.row) for window in summary.blurred}
+    wholly = {(w.col, w.row) for w in summary.plan.windows if w.rect0.x0 >= 896}
+    partly = {(w.col, w.row) for w in summary.plan.windows if w.rect0.x1 > 896}
+    assert wholly <= blurred <= partly
+    assert 0.25 * whole_mm2 < summary.blurred_mm2 < 0.6 * whole_mm2
+    assert any("out of focus" in note for note in summary.notes)
 
 
 def test_progress_tells_phase_share_and_time_left(slide, store):

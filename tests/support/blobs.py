@@ -20,7 +20,11 @@ def blob_slide(path: Path, width0=2400, height0=1800, *, mpp=0.25, seed=0, count
     """
     rng = np.random.default_rng(seed)
     rgb = np.full((height0, width0, 3), 250, np.uint8)
-    rgb[margin0 : height0 - margin0, margin0 : width0 - margin0] = TISSUE_RGB
+    # Fine grain, without which the tissue would count as out of focus.
+    grain = ndimage.gaussian_filter(rng.normal(0, 1, (height0, width0)), 0.8) * 25
+    tissue = np.clip(np.array(TISSUE_RGB) + grain[..., None], 0, 255).astype(np.uint8)
+    inner = slice(margin0, height0 - margin0), slice(margin0, width0 - margin0)
+    rgb[inner] = tissue[inner]
     low, high = margin0 + 40, np.array([width0, height0]) - margin0 - 40
     places: list[np.ndarray] = []
     while len(places) < count:

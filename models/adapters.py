@@ -79,6 +79,13 @@ def save(model: PeftModel, folder: Path, entry: Backbone, manifest: dict[str, An
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
+def merged(model: nn.Module) -> nn.Module:
+    """The plain network with its adapter merged in, in eval mode; one without LoRA as it is."""
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    return model.eval()
+
+
 def load_merged(network: nn.Module, folder: Path, entry: Backbone) -> nn.Module:
     """Attach the adapter in `folder` to `network` and merge it: the plain network again.
 
@@ -99,5 +106,4 @@ def load_merged(network: nn.Module, folder: Path, entry: Backbone) -> nn.Module:
     result = set_peft_model_state_dict(model, state)
     if result.unexpected_keys:  # type: ignore[attr-defined]
         raise ModelError(f"The adapter {folder.name} does not fit {entry.id}.")
-    merged: nn.Module = model.merge_and_unload()
-    return merged.eval()
+    return merged(model)

@@ -61,12 +61,14 @@ class Plan:
         field_steps: optimiser steps on the frames.
         mode: what learns from the frames: `lora` or `full`.
         seed: of sampling, augmentation and initialisation.
+        patch_sets: which patches are learnt from.
     """
 
     base_steps: int = 1300
     field_steps: int = 600
     mode: str = "lora"
     seed: int = 0
+    patch_sets: tuple[str, ...] = PATCH_SETS
 
     @property
     def part_name(self) -> str:
@@ -92,7 +94,8 @@ def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropN
         return network.eval()
     network = CropNet(entry)
     recipe = ClassifierRecipe(BASE_SHARES, steps=plan.base_steps, lr=1e-3, seed=plan.seed)
-    train_classifier(network, patch_cells(data), recipe, input_px=entry.input_px, token=token)
+    cells = patch_cells(data, plan.patch_sets)
+    train_classifier(network, cells, recipe, input_px=entry.input_px, token=token)
     _save(network, path)
     return network
 
@@ -100,7 +103,7 @@ def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropN
 def training_cells(data: Path, found: Sequence[FrameCandidates], plan: Plan) -> Cells:
     """Cells of the frames, and of the patches unless the plan leaves them out."""
     fields = field_cells(data, found)
-    return join([fields, patch_cells(data)]) if plan.base_steps else fields
+    return join([fields, patch_cells(data, plan.patch_sets)]) if plan.base_steps else fields
 
 
 def tune_on_fields(
@@ -225,7 +228,7 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
         "review_threshold": round(review, 5),
         "count_threshold": round(count, 5),
         "plan": asdict(plan),
-        "training": {"slides": sorted(field_slides(data)), "patches": list(PATCH_SETS)},
+        "training": {"slides": sorted(field_slides(data)), "patches": list(plan.patch_sets)},
         "out_of_fold": figures(evaluation, count, p, mitosis),
     }
     adapters.save(model, out / NAME, entry, manifest)

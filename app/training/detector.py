@@ -35,7 +35,7 @@ N_FOLDS = 4
 OPERATING_PER_MM2 = 200.0
 
 
-def _train(
+def train_or_load(
     frames: Sequence[Frame],
     patches: Sequence[Patch],
     recipe: DetectorRecipe,
@@ -69,7 +69,7 @@ def out_of_fold_candidates(
         patches = load_patches(data, mpp=recipe.mpp, datasets=PATCH_SETS)
         for k, group in enumerate(groups):
             training = [f for f in frames if f.slide not in group]
-            network = _train(training, patches, recipe, out / f"fold-{k}.safetensors", token)
+            network = train_or_load(training, patches, recipe, out / f"fold-{k}.safetensors", token)
             held_out = [f for f in frames if f.slide in group]
             out_of_fold.save(paths[k], out_of_fold.propose(network, held_out))
     for path in paths:
@@ -109,7 +109,7 @@ def train(
     if not weights.exists():
         frames = load_frames(data, mpp=recipe.mpp, slides=slides)
         patches = load_patches(data, mpp=recipe.mpp, datasets=PATCH_SETS)
-        _train(frames, patches, final, weights, token)
+        train_or_load(frames, patches, final, weights, token)
     manifest = {
         "name": NAME,
         "architecture": recipe.architecture,

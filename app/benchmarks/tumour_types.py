@@ -1,0 +1,130 @@
+"""`mitoscope benchmark tumour-types`: recall on tumour types that no network was trained on.
+
+Detector, base and adapter are trained anew on the frames and on human breast cancer patches alone;
+calibration and thresholds stay those that ship, which were chosen on the frames. The mitoses of the
+six types of AtNorM-MD are then looked for in their patches. Leaving whole types out is stricter
+than leaving slides out: it measures what a laboratory with another tumour would meet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import beta
+from torch import nn
+
+from app.training.cells import HELD_BACK_SET
+from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
+from app.training.detector import out_of_fold_candidates, train_or_load
+from core.cancel import CancelToken
+from models import adapters
+from models.calibration import Calibration
+from models.heatmap import GRID_PX, HeatmapNet
+from models.registry import backbone, read_manifest, shipped, weights_folder
+from models.training.classifier_training import CROP_PX, MPP, cut_tile, predict
+from models.training.data import Patch, field_slides, load_frames, load_patches, resize_to_mpp
+from models.training.detector_training import DetectorRecipe, detect_frame
+
+_CANVAS_PX = 8 * GRID_PX  # a patch is mirrored to this size: the detector expects surroundings
+_RADIUS_UM = 7.5
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRecall:
+    """Recall on the mitoses of one tumour type.
+
+    Attributes:
+        detected: by the detector at its shipped threshold.
+        counted: of all, called a mitosis at the shipped count threshold.
+        interval: Clopper–Pearson, 95 %, of the share counted.
+    """
+
+    tissue: str
+    mitoses: int
+    detected: int
+    counted: int
+    interval: tuple[float, float]
+
+
+def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval (Clopper & Pearson 1934)."""
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, n - hits + 1))
+    high = 1.0 if hits == n else float(beta.ppf(1 - tail, hits + 1, n - hits))
+    return low, high
+
+
+def run(
+    data: Path,
+    detector_folder: Path,
+    out: Path,
+    plan: Plan,
+    detector_steps: int,
+    token: CancelToken,
+) -> list[TypeRecall]:
+    """Train without the six types into `out`, then look for their mitoses.
+
+    Args:
+        data: the labelled tissue.
+        detector_folder: what `train detector` wrote; its out-of-fold candidates are learnt from.
+        out: keeps the networks, so that a stopped run goes on.
+        plan: as of the shipped classifier.
+        detector_steps: optimiser steps of the detector.
+        token: cancels between steps.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    sets = tuple(s for s in plan.patch_sets if s != HELD_BACK_SET)
+    recipe = DetectorRecipe(steps=detector_steps, seed=plan.seed)
+    found = out_of_fold_candidates(data, detector_folder, recipe, token)
+    frames = load_frames(data, mpp=recipe.mpp, slides=field_slides(data))
+    patches = load_patches(data, mpp=recipe.mpp, datasets=("amibr",))
+    detector = train_or_load(frames, patches, recipe, out / "detector.safetensors", token)
+    plan = Plan(plan.base_steps, plan.field_steps, plan.mode, plan.seed, sets)
+    base = base_network(data, out, plan, token)
+    cells = training_cells(data, found, plan)
+    network = tune_on_fields(base, backbone(START), cells, plan, token)
+    classifier = adapters.merged(network)
+
+    held_back = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
+    tissues = sorted({p.tissue for p in held_back})
+    return [
+        _recall(tissue, [p for p in held_back if p.tissue == tissue], detector, classifier)
+        for tissue in tissues
+    ]
+
+
+def _best_near_centre(detector: HeatmapNet, patch: Patch, mpp: float) -> tuple[float, float, float]:
+    """x, y (µm from the centre) and score of the best point within 7.5 µm; score 0 if none."""
+    coarse = resize_to_mpp(patch.rgb, patch.mpp, mpp)
+    canvas = cut_tile(coarse, coarse.shape[1] / 2, coarse.shape[0] / 2, _CANVAS_PX)
+    points = detect_frame(detector, canvas, 0.01)
+    offset_um = (points.xy_px.astype(np.float64) - _CANVAS_PX / 2) * mpp
+    near = np.flatnonzero(np.hypot(*offset_um.T) <= _RADIUS_UM)
+    if not len(near):
+        return 0.0, 0.0, 0.0
+    best = near[np.argmax(points.scores[near])]
+    return float(offset_um[best, 0]), float(offset_um[best, 1]), float(points.scores[best])
+
+
+def _recall(
+    tissue: str, patches: Sequence[Patch], detector: HeatmapNet, classifier: nn.Module
+) -> TypeRecall:
+    """Recall of one type at the shipped thresholds and calibration."""
+    folder = weights_folder()
+    of_detector = read_manifest(folder / f"{shipped('detector')}.json")
+    of_classifier = read_manifest(folder / shipped("classifier") / adapters.MANIFEST)
+    tiles, scores = [], []
+    for patch in patches:
+        x_um, y_um, score = _best_near_centre(detector, patch, of_detector["mpp"])
+        centre_x, centre_y = patch.rgb.shape[1] / 2, patch.rgb.shape[0] / 2
+        tiles.append(cut_tile(patch.rgb, centre_x + x_um / MPP, centre_y + y_um / MPP, CROP_PX))
+        scores.append(score)
+    calibration = Calibration(**of_classifier["calibration"])
+    score = np.array(scores, np.float32)
+    probability = calibration(predict(classifier, np.stack(tiles)), score)
+    detected = score >= of_detector["threshold"]
+    counted = int((detected & (probability >= of_classifier["count_threshold"])).sum())
+    n = len(patches)
+    low, high = clopper_pearson(counted, n)
+    return TypeRecall(tissue, n, int(detected.sum()), counted, (round(low, 3), round(high, 3)))

@@ -92,17 +92,17 @@ def _grid(length: int) -> list[int]:
 
 def _shift(pairs: list[tuple[NDArray[np.int16], NDArray[np.int16]]]) -> tuple[int, int]:
     """The shift up to two pixels at which the grey tiles agree best; (0, 0) must win clearly."""
-    costs: dict[tuple[int, int], float] = {}
     m = SHIFT_PX
-    for dy, dx in product(range(-m, m + 1), repeat=2):
-        costs[dx, dy] = 0.0
-        for a, b in pairs:
-            height, width = a.shape[:2]
-            if min(height, width) <= 4 * m:
-                continue
-            inner = _grey(a)[m : height - m, m : width - m]
-            moved = _grey(b)[m + dy : height - m + dy, m + dx : width - m + dx]
-            costs[dx, dy] += float(np.abs(inner - moved).mean())
+    greys = [(_grey(a), _grey(b)) for a, b in pairs if min(a.shape[:2]) > 4 * m]
+    reach = range(-m, m + 1)
+    costs = {(dx, dy): 0.0 for dx in reach for dy in reach}
+    for (dx, dy), (a, b) in product(costs, greys):
+        height, width = a.shape
+        gap = (
+            a[m : height - m, m : width - m] - b[m + dy : height - m + dy, m + dx : width - m + dx]
+        )
+        # A slightly different brightness is no shift.
+        costs[dx, dy] += float(np.abs(gap - gap.mean()).mean())
     others = {shift: cost for shift, cost in costs.items() if shift != (0, 0)}
     nearest = min(others, key=others.__getitem__)
     return (0, 0) if others[nearest] >= MIN_SHIFT_CONTRAST * costs[0, 0] else nearest

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import openslide
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.errors import SlideError
 from core.slides.tiletable import TileTable
@@ -81,8 +82,13 @@ class OpenSlidePixels:
         downsample = self.downsamples[level]
         # The API wants a level-0 corner and divides it again: half a level-0 pixel at most is lost.
         corner = (round(left * downsample), round(top * downsample))
-        with self._lease() as handle:
-            region = handle.read_region(corner, level, (width, height))
+        try:
+            with self._lease() as handle:
+                region = handle.read_region(corner, level, (width, height))
+        except openslide.OpenSlideError:
+            # Perhaps another thread's damaged tile broke the handle in our hands: a handle of our
+            # own tells whether it was ours.
+            region = self._read_alone(corner, level, (width, height))
         if region.getchannel("A").getextrema() == (255, 255):
             return np.asarray(region.convert("RGB"))
         rgba = np.asarray(region)
@@ -99,17 +105,16 @@ class OpenSlidePixels:
 
     @contextmanager
     def _lease(self) -> Iterator[openslide.OpenSlide]:
+        """The shared handle; broken by an error, it is closed when its last reader has left."""
         with self._lock:
             if self._handle is None:
-                self._handle = self._reopen()
+                self._handle = openslide.OpenSlide(self._path)
             handle = self._handle
             self._readers[id(handle)] = self._readers.get(id(handle), 0) + 1
-        failed = False
+        failed = True
         try:
             yield handle
-        except openslide.OpenSlideError as error:
-            failed = True
-            raise _read_error(self._path, str(error)) from error
+            failed = False
         finally:
             with self._lock:
                 if failed and self._handle is handle:
@@ -120,9 +125,12 @@ class OpenSlidePixels:
                     if self._handle is not handle:
                         handle.close()
 
-    def _reopen(self) -> openslide.OpenSlide:
+    def _read_alone(
+        self, corner: tuple[int, int], level: int, size: tuple[int, int]
+    ) -> Image.Image:
         try:
-            return openslide.OpenSlide(self._path)
+            with openslide.OpenSlide(self._path) as handle:
+                return handle.read_region(corner, level, size)
         except openslide.OpenSlideError as error:
             raise _read_error(self._path, str(error)) from error
 
@@ -139,7 +147,8 @@ class _Worker:
         self._answers: queue.SimpleQueue[NDArray[np.uint8] | Exception] = queue.SimpleQueue()
         self._handle = handle
         # Daemon: a stuck one must not hold up the end of the program.
-        threading.Thread(target=self._run, name="fastslide-read", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="fastslide-read", daemon=True)
+        self._thread.start()
 
     def read(self, *call: int) -> NDArray[np.uint8] | Exception:
         """Pixels or fastslide's exception; queue.Empty if it does not come back."""
@@ -147,15 +156,18 @@ class _Worker:
         return self._answers.get(timeout=STUCK_AFTER_S)
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, which is idle."""
         self._calls.put(None)
+        self._thread.join()
+        self._handle = None  # nanobind complains at exit about handles still referred to
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
             level, x, y, width, height = call
             try:
-                region = self._handle.read_region((x, y), level, (width, height))
-                self._answers.put(region.numpy())
+                pixels = self._handle.read_region((x, y), level, (width, height)).numpy()
+                self._answers.put(pixels)
+                del pixels  # this frame must not keep the last window alive
             except Exception as error:  # noqa: BLE001  (handed to the caller, who judges it)
                 self._answers.put(error)
 
@@ -218,10 +230,11 @@ class FastSlidePixels:
 
     def close(self) -> None:
         """See `PixelSource.close`."""
-        for worker in self._idle:
-            worker.stop()
-        if not self.stuck:
+        while self._idle:
+            self._idle.pop().stop()
+        if not self.stuck and self._handle is not None:
             self._handle.close()
+        self._handle = None
         if self._tiles is not None:
             self._tiles.close()
 

@@ -260,29 +260,29 @@ def _choose(
     backend: Backend,
 ) -> tuple[list[PixelSource], str, str]:
     """Pick the pixel library: the sources, its name and why."""
-    if backend == "openslide":
-        return [reference], "openslide", "OpenSlide was asked for"
+    note = "OpenSlide was asked for"
     if backend == "auto" and tiles is None:
         # Without a tile table damage could pass unnoticed, see tiletable.
-        return [reference], "openslide", "not a TIFF with JPEG tiles: OpenSlide alone reads it"
-    try:
-        fast = FastSlidePixels(path, reference, tiles)
-    except SlideReadError as error:
+        note = "not a TIFF with JPEG tiles: OpenSlide alone reads it"
+    elif backend != "openslide":
+        try:
+            fast = FastSlidePixels(path, reference, tiles)
+        except SlideReadError as error:
+            if backend == "fastslide":
+                reference.close()
+                raise SlideError(
+                    f"fastslide cannot read the slide {path.name}: {error.message}",
+                    "Use --backend openslide or auto.",
+                ) from error
+            return [reference], "openslide", error.message
         if backend == "fastslide":
-            reference.close()
-            raise SlideError(
-                f"fastslide cannot read the slide {path.name}: {error.message}",
-                "Use --backend openslide or auto.",
-            ) from error
-        return [reference], "openslide", error.message
-    sources: list[PixelSource] = [fast, reference]
-    if backend == "fastslide":
-        return sources, "fastslide", "fastslide was asked for"
-    verdict = compare_sources(reference, fast, slide.level_dimensions)
-    if verdict.agrees:
-        return sources, "fastslide", f"fastslide {verdict.note}"
-    fast.close()
-    return [reference], "openslide", f"fastslide was not used: {verdict.note}"
+            return [fast, reference], "fastslide", "fastslide was asked for"
+        verdict = compare_sources(reference, fast, slide.level_dimensions)
+        if verdict.agrees:
+            return [fast, reference], "fastslide", f"fastslide {verdict.note}"
+        fast.close()
+        return [reference], "openslide", f"fastslide was not used: {verdict.note}"
+    return [reference], "openslide", note
 
 
 def _check_file(path: Path) -> None:

@@ -14,15 +14,19 @@ FRAME_MPP = 0.25  # data README: every frame of the fields
 _PLACES = {letter: (index // 2, index % 2) for index, letter in enumerate("ABCD")}
 
 
-def stitch_field(data_dir: Path, field: str, out_tiff: Path) -> dict[str, tuple[int, int]]:
+def stitch_field(
+    data_dir: Path, field: str, out_tiff: Path, *, subsampled: bool = True
+) -> dict[str, tuple[int, int]]:
     """Write the frames `fields/atypia14/{field}Aa.webp` … `Dd.webp` as one pyramidal slide.
 
-    Missing frames stay white. JPEG quality 90, chroma 4:4:4, levels 1, 4, 16, at 0.25 µm/px.
+    Missing frames stay white. JPEG quality 90, levels 1, 4, 16, at 0.25 µm/px.
 
     Args:
         data_dir: the folder of labelled tissue.
         field: for instance `H05_03`.
         out_tiff: slide to write.
+        subsampled: chroma 4:2:0, as scanners write it and as the WebP frames themselves hold it;
+            False writes 4:4:4.
 
     Returns:
         For each frame present (`Aa` …) the level-0 pixel of its top left corner, to move its
@@ -46,7 +50,7 @@ def stitch_field(data_dir: Path, field: str, out_tiff: Path) -> dict[str, tuple[
         x0, y0 = column * width, row * height
         canvas[y0 : y0 + frame.shape[0], x0 : x0 + frame.shape[1]] = frame
         corners[letters] = (x0, y0)
-    write_pyramid(out_tiff, canvas, FRAME_MPP)
+    write_pyramid(out_tiff, canvas, FRAME_MPP, subsampled=subsampled)
     return corners
 
 

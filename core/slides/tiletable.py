@@ -48,8 +48,8 @@ class TileTable:
             if offsets.size and int((offsets + counts).max()) > size:
                 raise TruncatedSlideError
         self._seen = [np.zeros(len(offsets), np.uint8) for offsets, *_ in self._levels]
-        self._file: BinaryIO = path.open("rb")
-        self._lock = threading.Lock()
+        self._path, self._lock = path, threading.Lock()
+        self._file: BinaryIO | None = None  # opened for the first tile
 
     def sound(self, level: int, left: int, top: int, right: int, bottom: int) -> bool:
         """Whether every tile below the rectangle (level pixels, inside the level) is sound."""
@@ -68,10 +68,15 @@ class TileTable:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def _bytes(self, offset: int, count: int) -> bytes:
         with self._lock:
+            if self._file is None:
+                self._file = self._path.open("rb")
             self._file.seek(offset)
             return self._file.read(count)
 

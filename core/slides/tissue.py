@@ -29,6 +29,8 @@ MAX_GREEN_OVER_RED, MAX_GREEN_OVER_BLUE = 6, 14
 MAX_RED_CHROMA = 175
 # White is the slide's brightest percentile, but never darker than a stained all-tissue field's.
 WHITE_PERCENTILE, MIN_WHITE = 99.5, 235.0
+# Glass may be tinted this much; a field of nothing but pale eosin is more so.
+MAX_GLASS_TINT = 6.0
 MIN_PIECE_MM2 = 0.005
 MAX_HOLE_MM2 = 0.004
 
@@ -129,6 +131,7 @@ def tissue_colours(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
         (h, w) bool.
     """
     white = np.maximum(np.percentile(rgb, WHITE_PERCENTILE, axis=(0, 1)), MIN_WHITE)
+    white = np.maximum(white, white.max() - MAX_GLASS_TINT)
     level = np.minimum(rgb, white).astype(np.float32)
     density = np.log(white / np.maximum(level, 1.0)).astype(np.float32)
     red, green, blue = (level[..., i] for i in range(3))

@@ -17,6 +17,7 @@ point off the tissue belongs to the nearest piece.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -68,6 +69,9 @@ class Placement:
         counted_area_mm2: the tissue's area if it is counted whole, else the shape's.
         covered_mm2: tissue within the first spot (of its piece), to a cell; or all of it. Far
             below the counted area the tissue is too narrow for the shape: say so.
+        shape: the count area.
+        own_cells: where the tissue is in pieces, the cells of the first spot's piece and those
+            nearest to it; None where every point in the shape counts.
     """
 
     spots: tuple[HotSpot, ...]
@@ -75,6 +79,16 @@ class Placement:
     counted: int
     counted_area_mm2: float
     covered_mm2: float
+    shape: CountShape
+    own_cells: AllowedCentres | None = None
+
+    def holds(self, points_um: Floats) -> NDArray[np.bool_]:
+        """Which points count: in the first spot's shape and of its piece; all on whole tissue."""
+        points = _checked(points_um)
+        if self.whole_tissue:
+            return np.ones(len(points), dtype=bool)
+        inside = self.shape.contains(points, self.spots[0].centre_um)
+        return inside if self.own_cells is None else inside & _of_cells(points, self.own_cells)
 
 
 def find_hot_spots(
@@ -139,7 +153,7 @@ def place_count_area(
         raise ValueError("no tissue to count in")
     area_mm2 = tissue_mm2(tissue, *cell_um)
     if area_mm2 < shape.area_mm2:
-        return Placement((), True, len(points), area_mm2, area_mm2)
+        return Placement((), True, len(points), area_mm2, area_mm2, shape)
     pieces = _pieces(points, shape, tissue, cell_um, origin_um, one_piece=one_piece)
     spots: list[tuple[HotSpot, _Piece]] = []
     free = np.ones(len(points), dtype=bool)
@@ -156,24 +170,25 @@ def place_count_area(
         assert centre is not None  # the piece that holds the most has a cell by definition
         spots = [(HotSpot(centre, 0, shape.polygon_um(centre), ()), pieces[0])]
     first, piece = spots[0]
-    row, column = (
-        int(
-            np.clip(
-                (first.centre_um[i] - origin_um[i]) // cell_um[i], 0, piece.held.shape[1 - i] - 1
-            )
-        )
-        for i in (1, 0)
+    held_cells = float(_at_cells(np.array([first.centre_um]), piece.held, cell_um, origin_um)[0])
+    return Placement(
+        spots=tuple(spot for spot, _ in spots),
+        whole_tissue=False,
+        counted=first.count,
+        counted_area_mm2=shape.area_mm2,
+        covered_mm2=held_cells * cell_um[0] * cell_um[1] / UM2_PER_MM2,
+        shape=shape,
+        own_cells=piece.own,
     )
-    covered = float(piece.held[row, column]) * cell_um[0] * cell_um[1] / UM2_PER_MM2
-    return Placement(tuple(s for s, _ in spots), False, first.count, shape.area_mm2, covered)
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A piece of tissue: allowed centres, the tissue held there and which points are its own."""
+    """A piece of tissue: allowed centres, the tissue held there, its cells and its points."""
 
     allowed: AllowedCentres
     held: Floats
+    own: AllowedCentres | None
     holds: NDArray[np.bool_]
 
 
@@ -190,9 +205,8 @@ def _pieces(
     if not one_piece:
         held = tissue_held(tissue, *cell_um, shape)
         everywhere = np.ones(len(points), dtype=bool)
-        return [_Piece(allowed_from_held(held, *cell_um, origin_um), held, everywhere)]
+        return [_Piece(allowed_from_held(held, *cell_um, origin_um), held, None, everywhere)]
     labels, _ = ndimage.label(tissue, structure=np.ones((3, 3)))
-    owner = _owners(points, labels, cell_um, origin_um)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     most = 0.0
@@ -203,10 +217,15 @@ def _pieces(
         held = _held_by_piece(labels, label, cell_um, shape)
         most = max(most, float(held.max()))
         held_by.append((label, held))
-    pieces = [
-        _Piece(allowed_from_held(held, *cell_um, origin_um, most), held, owner == label)
-        for label, held in held_by
-    ]
+    _, (rows, columns) = ndimage.distance_transform_edt(
+        labels == 0, sampling=(cell_um[1], cell_um[0]), return_indices=True
+    )
+    nearest = labels[rows, columns]
+    pieces = []
+    for label, held in held_by:
+        own = AllowedCentres(nearest == label, *cell_um, origin_um)
+        allowed = allowed_from_held(held, *cell_um, origin_um, most)
+        pieces.append(_Piece(allowed, held, own, _of_cells(points, own)))
     pieces = [piece for piece in pieces if piece.allowed.mask.any()]
     return sorted(pieces, key=lambda piece: -float(piece.held.max()))
 
@@ -227,20 +246,23 @@ def _held_by_piece(
     return held
 
 
-def _owners(
+def _of_cells(points: Floats, cells: AllowedCentres) -> NDArray[np.bool_]:
+    """Which points lie in a cell of the mask; one outside it goes with the nearest cell."""
+    step = (cells.cell_um_x, cells.cell_um_y)
+    return np.asarray(_at_cells(points, cells.mask, step, cells.origin_um), dtype=bool)
+
+
+def _at_cells(
     points: Floats,
-    labels: NDArray[np.int32],
+    values: NDArray[Any],
     cell_um: tuple[float, float],
     origin_um: tuple[float, float],
-) -> NDArray[np.int32]:
-    """(N,) the piece of each point: that of its cell, else of the nearest tissue cell."""
-    _, (rows, columns) = ndimage.distance_transform_edt(
-        labels == 0, sampling=(cell_um[1], cell_um[0]), return_indices=True
-    )
+) -> NDArray[Any]:
+    """The value of each point's cell; outside the grid that of the nearest cell."""
     at = np.floor((points - origin_um) / cell_um).astype(np.int64)
-    column = np.clip(at[:, 0], 0, labels.shape[1] - 1)
-    row = np.clip(at[:, 1], 0, labels.shape[0] - 1)
-    return np.asarray(labels[rows[row, column], columns[row, column]])
+    column = np.clip(at[:, 0], 0, values.shape[1] - 1)
+    row = np.clip(at[:, 1], 0, values.shape[0] - 1)
+    return np.asarray(values[row, column])
 
 
 def _best(

@@ -54,6 +54,7 @@ def test_small_tissue_is_counted_whole():
     placed = place_count_area(points, BOX, tissue(((0, 10), (0, 10))), CELL)
     assert placed.whole_tissue
     assert (placed.counted, placed.spots) == (2, ())
+    assert placed.holds(points).all()
     assert placed.counted_area_mm2 == pytest.approx(0.04)
     with pytest.raises(ValueError, match="no tissue"):
         place_count_area(points, BOX, tissue(), CELL)
@@ -69,6 +70,10 @@ def test_the_count_area_lies_on_one_piece_unless_unlocked():
     free = place_count_area(points, BOX, mask, CELL, k=2, one_piece=False)
     assert [s.count for s in free.spots] == [10, 6]
     assert locked.counted_area_mm2 == pytest.approx(0.12)
+    for placed in (locked, free):
+        assert placed.holds(points).sum() == placed.counted
+    crossing = place_count_area(points[:10], BOX, mask, CELL)
+    assert crossing.holds(points).tolist() == [i in crossing.spots[0].members for i in range(16)]
     assert locked.covered_mm2 >= 0.95 * 0.12
 
 

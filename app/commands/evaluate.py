@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
@@ -15,15 +15,24 @@ from core.analysis.evaluate import (
     FROC_CANDIDATES_PER_MM2,
     FROC_FP_PER_FILE,
     MATCH_RADIUS_UM,
+    Curve,
     Evaluation,
     FilePoints,
     Scores,
+    bootstrap_interval,
     evaluate_files,
 )
 from core.errors import InputError
+from core.geometry import UM2_PER_MM2
 
 MITOSIS_LABELS = frozenset({"mitosis", "mitotic figure", "atypical", "normal", "1"})
-TRUTH_HINT = "A truth file has the columns file, x, y, label, mpp (and area_mm2, if known)."
+OTHER_LABELS = frozenset(
+    {"imposter", "background", "non-mitosis", "not mitotic figure", "non-mitotic figure", "0", "2"}
+)
+TRUTH_HINT = (
+    "A truth file has the columns file, x, y, label, mpp (and width and height in pixels, or "
+    "area_mm2, if known)."
+)
 CANDIDATES_HINT = "Use the candidates.csv that `mitoscope analyze` wrote."
 
 
@@ -119,9 +128,15 @@ def _read_truth(path: Path) -> dict[str, _File]:
         file.mpp = mpp
         if row.get("area_mm2"):
             file.area_mm2 = _number(row, "area_mm2", where)
+        elif row.get("width") and row.get("height"):
+            sides = _number(row, "width", where) * _number(row, "height", where)
+            file.area_mm2 = sides * mpp**2 / UM2_PER_MM2
         if not row["x"] and not row["y"]:
             continue
-        if row["label"].strip().lower() in MITOSIS_LABELS:
+        label = row["label"].strip().lower()
+        if label not in MITOSIS_LABELS | OTHER_LABELS:
+            raise InputError(f"{where}: label is {row['label']!r}.", "Use mitosis or imposter.")
+        if label in MITOSIS_LABELS:
             file.truth.append((_number(row, "x", where), _number(row, "y", where)))
     if not files:
         raise InputError(f"{path.name} names no file.", TRUTH_HINT)
@@ -163,7 +178,9 @@ def _report(evaluation: Evaluation, threshold: float) -> dict[str, Any]:
             {"file": name, **_scores(scores)} for name, scores in evaluation.per_file(threshold)
         ],
         "pooled": _scores(curve.at(threshold)),
+        "pooled_f1_interval": _interval(evaluation, lambda drawn: drawn.at(threshold).f1),
         "average_precision": _finite(curve.average_precision()),
+        "average_precision_interval": _interval(evaluation, Curve.average_precision),
         "best": {"threshold": _finite(best_threshold), **_scores(best)},
         "area_mm2": area,
         "recall_at_fp_per_file": {
@@ -188,6 +205,14 @@ def _scores(scores: Scores) -> dict[str, float | int | None]:
     }
 
 
+def _interval(evaluation: Evaluation, figure: Callable[[Curve], float]) -> list[float | None]:
+    """Ends of the 95 % bootstrap interval over files; none from a single file."""
+    if len(evaluation.files) < 2:
+        return [None, None]
+    interval = bootstrap_interval(evaluation, figure)
+    return [_finite(interval.low), _finite(interval.high)]
+
+
 def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
@@ -200,15 +225,23 @@ def _text(report: dict[str, Any]) -> str:
         )
         return f"{name}: tp {row['tp']}  fp {row['fp']}  fn {row['fn']}  {ratios}"
 
+    def ends(interval: list[float | None]) -> str:
+        low, high = interval
+        return "no interval" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
     threshold = report["threshold"]
     lines = [line(row["file"], row) for row in report["files"]]
     lines.append(
         line(f"pooled at {'none' if threshold is None else f'{threshold:g}'}", report["pooled"])
     )
+    lines.append(f"f1 over files drawn again (95 %): {ends(report['pooled_f1_interval'])}")
     best, precision = report["best"], report["average_precision"]
     if best["threshold"] is not None:
         lines.append(line(f"best at {best['threshold']:.3f}", best))
-    lines.append(f"average precision {'none' if precision is None else f'{precision:.3f}'}")
+    lines.append(
+        f"average precision {'none' if precision is None else f'{precision:.3f}'} "
+        f"({ends(report['average_precision_interval'])})"
+    )
     for key, unit in (
         ("recall_at_fp_per_file", "false positives per file"),
         ("recall_at_candidates_per_mm2", "candidates per mm²"),

@@ -52,6 +52,18 @@ def test_figures_per_file_and_pooled(files, capsys):
     assert json.loads(capsys.readouterr().out)["pooled"]["recall"] == 1
 
 
+def test_area_from_width_and_height_gives_figures_per_mm2(files, capsys):
+    lines = files[1].read_text().splitlines()
+    sized = [lines[0] + ",width,height", *(f"{line},4000,2000" for line in lines[1:])]
+    files[1].write_text("\n".join(sized) + "\n")
+    assert evaluate(*files, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["area_mm2"] == pytest.approx(1.0)
+    assert report["recall_at_candidates_per_mm2"]["25"] == 1
+    low, high = report["average_precision_interval"]
+    assert low <= report["average_precision"] <= high
+
+
 def test_plain_words(files, capsys):
     assert evaluate(*files) == 0
     out = capsys.readouterr().out
@@ -65,6 +77,7 @@ def test_plain_words(files, capsys):
         ("x,y\n1,2\n", "lacks file, label, mpp"),
         (HEAD, "names no file"),
         (HEAD + "a.tif,one,2,mitosis,0.25\n", "line 2: x is 'one'"),
+        (HEAD + "a.tif,1,2,mitose,0.25\n", "line 2: label is 'mitose'"),
         (HEAD + "a.tif,1,2,mitosis,0\n", "mpp 0 is not possible"),
         (HEAD + "a.tif,1,2,mitosis,0.25\na.tif,1,2,mitosis,0.5\n", "differs"),
     ],

@@ -2,38 +2,51 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.benchmarks.report import show
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    from models.classifier import CropClassifier
+    from models.detector import HeatmapDetector
 
 benchmark_app = typer.Typer(help="Measure quality and speed on this machine.", no_args_is_help=True)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder with labelled tissue.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")]
+RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Alternated measurements.")]
+
+
+def _models(device: str) -> "tuple[HeatmapDetector, CropClassifier]":
+    """The shipped models on a device; torch is only loaded by the commands that need it."""
+    from models.classifier import load_classifier
+    from models.detector import load_detector
+    from models.device import pick_device, set_threads
+
+    set_threads()
+    picked = pick_device(device)
+    return load_detector(device=picked), load_classifier(device=picked)
 
 
 @benchmark_app.command("quality")
 def quality(
     data: DataOption,
     slide: Annotated[str, typer.Option(help="The test slide in fields.csv.")] = "H05",
-    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    device: DeviceOption = "auto",
     as_there: Annotated[bool, typer.Option("--only-as-scanned", help="No scanner shifts.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """F1, average precision and FROC on a screened slide, also under simulated scanner shifts."""
     from app.benchmarks.quality import SHIFTS, measure
-    from models.classifier import load_classifier
-    from models.detector import load_detector
-    from models.device import pick_device, set_threads
     from models.training.data import load_frames
 
-    set_threads()
-    picked = pick_device(device)
-    detector, classifier = load_detector(device=picked), load_classifier(device=picked)
+    detector, classifier = _models(device)
     frames = [f for f in load_frames(data, mpp=classifier.mpp, slides=[slide]) if f.whole]
     if not frames:
         raise InputError(f"The data hold no screened frame of {slide}.")
@@ -44,7 +57,7 @@ def quality(
         return
     table = Table(
         title=f"{slide}: {rows[0].frames} frames, {rows[0].area_mm2} mm², "
-        f"{rows[0].mitoses} mitoses ({picked.why}, {picked.precision})"
+        f"{rows[0].mitoses} mitoses ({detector.origin.device}, {detector.origin.precision})"
     )
     for column in (
         "",
@@ -73,3 +86,79 @@ def quality(
             f"{row.review_recall:.2f} at {row.review_per_mm2:.0f}/mm²",
         )
     Console(width=200).print(table)
+
+
+@benchmark_app.command("speed")
+def speed(
+    data: DataOption,
+    device: DeviceOption = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="That read; 0: as an analysis.")] = 0,
+    rounds: RoundsOption = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """The whole pipeline beside its bare forward passes and bare reading, on a real field."""
+    from app.benchmarks.field import stitched_field
+    from app.benchmarks.speed import measure_speed
+
+    with stitched_field(data) as path:
+        row = measure_speed(path, *_models(device), repeats=rounds, threads=threads or None)
+    show("Speed", [row], as_json=as_json)
+
+
+@benchmark_app.command("read")
+def read(
+    data: DataOption,
+    threads: Annotated[int, typer.Option(min=1, help="That read.")] = 2,
+    rounds: RoundsOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Windows of 1024 px: our reader, openslide.read_region, and bare JPEG decoding."""
+    from app.benchmarks.field import stitched_field
+    from app.benchmarks.reading import BETWEEN_TILES_PX, measure_reading
+
+    with stitched_field(data) as path:
+        rows = [
+            measure_reading(path, offset_px=offset_px, threads=threads, repeats=rounds)
+            for offset_px in (0, BETWEEN_TILES_PX)
+        ]
+    show("Reading", rows, as_json=as_json)
+
+
+@benchmark_app.command("stability")
+def stability(data: DataOption, device: DeviceOption = "auto", as_json: JsonOption = False) -> None:
+    """Whether candidates depend on the window grid or on the library that decodes pixels."""
+    from app.benchmarks.field import stitched_field
+    from app.benchmarks.stability import measure_stability
+
+    with stitched_field(data) as path:
+        rows = measure_stability(path, *_models(device))
+    show("Stability", rows, as_json=as_json)
+
+
+@benchmark_app.command("scale")
+def scale(
+    largest: Annotated[int, typer.Option(min=1, help="Candidates on one slide.")] = 125_000,
+    slides: Annotated[int, typer.Option(min=2, help="Slides in the store.")] = 1000,
+    total: Annotated[int, typer.Option(help="Candidates in the store.")] = 1_000_000,
+    rounds: RoundsOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """A full store of made-up candidates: time to its pages, and memory."""
+    from app.benchmarks.scale import measure_scale
+
+    if total < largest:
+        raise InputError("The store cannot hold fewer candidates than its largest slide.")
+    row = measure_scale(largest=largest, slides=slides, total=total, repeats=rounds)
+    show("Scale", [row], as_json=as_json)
+
+
+@benchmark_app.command("hotspot")
+def hotspot(
+    points: Annotated[Path, typer.Argument(help="CSV of x, y, label, filename.")],
+    rounds: RoundsOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """The exact hot spot on real mitoses, slide by slide, beside a search on a 32-px grid."""
+    from app.commands.benchmark_hotspot import run
+
+    run(points, repeats=rounds, as_json=as_json)

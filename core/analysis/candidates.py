@@ -192,13 +192,18 @@ class Agreement:
         matched: pairs within the radius.
         first: points of the first set.
         second: points of the second set.
-        worst_score_gap: largest difference of score within a pair; 0 without pairs.
+        gaps: (matched,) difference of score within each pair.
     """
 
     matched: int
     first: int
     second: int
-    worst_score_gap: float
+    gaps: NDArray[np.float64]
+
+    @property
+    def worst_score_gap(self) -> float:
+        """Largest difference of score within a pair; 0 without pairs."""
+        return float(self.gaps.max(initial=0.0))
 
     @property
     def share(self) -> float:
@@ -223,10 +228,9 @@ def agreement(
         radius_um: how far apart a pair may lie.
     """
     if len(first_um) == 0 or len(second_um) == 0:
-        return Agreement(0, len(first_um), len(second_um), 0.0)
+        return Agreement(0, len(first_um), len(second_um), np.empty(0))
     distance, nearest = cKDTree(second_um).query(first_um)
     _, back = cKDTree(first_um).query(second_um)
     mine = np.flatnonzero((distance <= radius_um) & (back[nearest] == np.arange(len(first_um))))
-    gaps = np.abs(first_scores[mine] - second_scores[nearest[mine]])
-    worst = float(gaps.max()) if len(gaps) else 0.0
-    return Agreement(len(mine), len(first_um), len(second_um), worst)
+    gaps = np.abs(first_scores[mine] - second_scores[nearest[mine]]).astype(np.float64)
+    return Agreement(len(mine), len(first_um), len(second_um), gaps)

@@ -28,8 +28,9 @@ from models.training.classifier_training import cut_tile
 from models.training.data import Frame, resize_to_mpp
 
 DENSITIES = (50, 100, 200)
-#: The detector's list is followed below its operating point to draw the FROC.
+#: The detector's list is followed below its operating point to draw the FROC, so far and no farther.
 FROC_THRESHOLD = 0.01
+FROC_PER_MM2 = 300.0
 
 Image8 = NDArray[np.uint8]
 
@@ -51,15 +52,19 @@ class FrameScores:
 def score_frame(
     detector: HeatmapDetector, classifier: CropClassifier, rgb: Image8, mpp: float
 ) -> FrameScores:
-    """Detect on (H, W, 3) uint8 at `mpp` µm/px and classify every point above `FROC_THRESHOLD`."""
+    """Detect on (H, W, 3) uint8 at `mpp` µm/px; classify the best `FROC_PER_MM2` points per mm²."""
     coarse = resize_to_mpp(rgb, mpp, detector.mpp)
     height, width = coarse.shape[:2]
     pad = ((0, -height % GRID_PX), (0, -width % GRID_PX), (0, 0))
     logits = detector.heat(np.pad(coarse, pad, mode="reflect")[None])[0, 0]
     points = heat_to_points(logits, FROC_THRESHOLD)
-    inside = (points.xy_px < [width, height]).all(axis=1)
-    xy_um = points.xy_px[inside].astype(np.float64) * detector.mpp
-    scores = points.scores[inside]
+    inside = np.flatnonzero((points.xy_px < [width, height]).all(axis=1))
+    n = max(1, int(FROC_PER_MM2 * height * width * detector.mpp**2 / 1e6))
+    best = inside[np.argsort(-points.scores[inside], kind="stable")[:n]]
+    above = inside[points.scores[inside] >= detector.threshold]
+    kept = np.union1d(best, above)
+    xy_um = points.xy_px[kept].astype(np.float64) * detector.mpp
+    scores = points.scores[kept]
     fine = resize_to_mpp(rgb, mpp, classifier.mpp)
     crops = [cut_tile(fine, x, y, classifier.crop_px) for x, y in xy_um / classifier.mpp]
     shape = (0, classifier.crop_px, classifier.crop_px, 3)

@@ -54,19 +54,39 @@ class Detector(Protocol):
     """
 
     @property
-    def mpp(self) -> float: ...
+    def mpp(self) -> float:
+        """µm per pixel of what the model wants to see."""
+        ...
+
     @property
-    def window_px(self) -> int: ...
+    def window_px(self) -> int:
+        """Side of a window, halo included."""
+        ...
+
     @property
-    def halo_px(self) -> int: ...
+    def halo_px(self) -> int:
+        """Margin of a window that belongs to its neighbours."""
+        ...
+
     @property
-    def grid_px(self) -> int: ...
+    def grid_px(self) -> int:
+        """Windows start at multiples of this."""
+        ...
+
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """How many images go through at a time."""
+        ...
+
     @property
-    def threshold(self) -> float: ...
+    def threshold(self) -> float:
+        """Lowest score returned."""
+        ...
+
     @property
-    def origin(self) -> ModelOrigin: ...
+    def origin(self) -> ModelOrigin:
+        """Name, hash, device and precision."""
+        ...
 
     def detect(self, windows: NDArray[np.uint8]) -> list[WindowPoints]:
         """Find candidates in windows: (B, window_px, window_px, 3) uint8 sRGB."""
@@ -84,17 +104,34 @@ class Classifier(Protocol):
     """
 
     @property
-    def mpp(self) -> float: ...
+    def mpp(self) -> float:
+        """µm per pixel of what the model wants to see."""
+        ...
+
     @property
-    def crop_px(self) -> int: ...
+    def crop_px(self) -> int:
+        """Side of a crop."""
+        ...
+
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """How many images go through at a time."""
+        ...
+
     @property
-    def review_threshold(self) -> float: ...
+    def review_threshold(self) -> float:
+        """From here on a reader must look."""
+        ...
+
     @property
-    def count_threshold(self) -> float: ...
+    def count_threshold(self) -> float:
+        """From here on the label is mitosis."""
+        ...
+
     @property
-    def origin(self) -> ModelOrigin: ...
+    def origin(self) -> ModelOrigin:
+        """Name, hash, device and precision."""
+        ...
 
     def classify(
         self, crops: NDArray[np.uint8], detector_scores: NDArray[np.float32]

@@ -28,7 +28,7 @@ from models.training.classifier_training import cut_tile
 from models.training.data import Frame, resize_to_mpp
 
 DENSITIES = (50, 100, 200)
-#: The detector's list is followed below its operating point to draw the FROC, so far and no farther.
+#: To draw the FROC, the detector is followed below its operating point: so far and no farther.
 FROC_THRESHOLD = 0.01
 FROC_PER_MM2 = 300.0
 

@@ -6,6 +6,7 @@ than the count area, all of it is counted and categories of a fixed area are wit
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import shapely
@@ -16,11 +17,12 @@ from core.counting.hotspot import Placement, place_count_area
 from core.counting.protocols import Protocol
 from core.counting.shapes import CountShape
 from core.counting.statistics import Categorisation, RateInterval, categorise, garwood
+from core.errors import SlideError
 from core.geometry import Mpp, to_px0
 from core.review import PointState, carry_verdicts, current_states, is_mitosis
 from core.store import CountRecord, Store
 
-# Below this share of the count area on tissue the reader is told how much there was.
+# Below this share of tissue in the count area only the tissue counts as counted area.
 COVERED_ENOUGH = 0.9
 
 
@@ -65,16 +67,17 @@ class MitoticCount:
 
     def holds(self, x0: float, y0: float) -> bool:
         """Whether a level-0 point lies in the count area."""
-        if self.placement.whole_tissue:
-            return True
-        point_um = np.array([[x0 * self.mpp.x, y0 * self.mpp.y]])
-        return bool(self.shape.contains(point_um, self.placement.spots[0].centre_um)[0])
+        return bool(self.placement.holds(np.array([[x0 * self.mpp.x, y0 * self.mpp.y]]))[0])
 
 
 def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticCount:
     """Place the count area of a protocol on a finished run and count.
 
-    Verdicts of earlier runs of the slide are carried to this run first.
+    Verdicts of earlier runs of the slide are carried to this run first. Tissue whose windows could
+    not be read was not counted: it is no part of the count area.
+
+    Raises:
+        SlideError: no window with tissue could be read.
     """
     run, area = summary.run, summary.plan.area
     mpp = area.mpp
@@ -83,14 +86,22 @@ def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticC
     mitoses_um = _mitoses0(store, summary, states) * (mpp.x, mpp.y)
     shape = protocol.shape
     tissue = area.tissue
+    searched = area.tissue_in_region()
+    read = searched & ~_unread_cells(summary)
+    if not read.any():
+        raise SlideError(
+            f"None of the {len(summary.failed)} windows on tissue could be read.",
+            "The file is damaged: copy it again from the scanner and use --again.",
+        )
     placement = place_count_area(
         mitoses_um,
         shape,
-        area.tissue_in_region(),
+        read,
         (tissue.cell0_x * mpp.x, tissue.cell0_y * mpp.y),
         (tissue.origin0[0] * mpp.x, tissue.origin0[1] * mpp.y),
     )
-    counted_mm2 = area.area_mm2() if placement.whole_tissue else placement.counted_area_mm2
+    share_read = float(np.count_nonzero(read) / np.count_nonzero(searched))
+    counted_mm2 = _counted_mm2(placement, area.area_mm2() * share_read)
     return MitoticCount(
         protocol=protocol,
         shape=shape,
@@ -102,6 +113,40 @@ def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticC
         mpp=mpp,
         notes=_notes(summary, protocol, placement, counted_mm2),
     )
+
+
+def _counted_mm2(placement: Placement, tissue_mm2: float) -> float:
+    """The area to which the count refers, mm².
+
+    A count area that is mostly tissue counts as a whole, as in a microscope's field. One that lies
+    over a core or a fragment narrower than itself counts for the tissue in it only: its categories
+    are then withheld, as those of any area that is not the planned one.
+
+    Args:
+        placement: where the count area lies.
+        tissue_mm2: all the tissue that was read, measured finer than by whole cells.
+    """
+    if placement.whole_tissue:
+        return tissue_mm2
+    scarce = placement.covered_mm2 < COVERED_ENOUGH * placement.counted_area_mm2
+    return placement.covered_mm2 if scarce else placement.counted_area_mm2
+
+
+def _unread_cells(summary: RunSummary) -> NDArray[np.bool_]:
+    """(h, w) bool: cells of the tissue mask whose centre lies in a window that failed."""
+    tissue, grid = summary.plan.area.tissue, summary.plan.grid
+    unread = np.zeros(tissue.mask.shape, dtype=np.bool_)
+    for window in summary.failed:
+        core = grid.window(window.col, window.row).core0
+        columns, rows = (
+            slice(*(max(0, ceil((end0 - origin0) / cell0 - 0.5)) for end0 in ends0))
+            for ends0, origin0, cell0 in (
+                ((core.x0, core.x1), tissue.origin0[0], tissue.cell0_x),
+                ((core.y0, core.y1), tissue.origin0[1], tissue.cell0_y),
+            )
+        )
+        unread[rows, columns] = True
+    return unread
 
 
 def save_count(store: Store, summary: RunSummary, count: MitoticCount) -> CountRecord:
@@ -166,12 +211,17 @@ def _notes(
     if not protocol.verified:
         notes.append(f"the protocol {protocol.id} was not checked against its source")
     if placement.whole_tissue:
+        which = "tissue that could be read" if summary.failed else "tissue"
         notes.append(
-            f"the tissue is smaller than the count area: all {counted_mm2:.2f} mm² were counted, "
+            f"the {which} is smaller than the count area: all {counted_mm2:.2f} mm² were counted, "
             f"{protocol.area_mm2 - counted_mm2:.2f} mm² short of {protocol.area_mm2:g} mm²"
         )
-    elif placement.covered_mm2 < COVERED_ENOUGH * counted_mm2:
-        notes.append(f"only {placement.covered_mm2:.2f} mm² of the count area is tissue")
+    elif counted_mm2 < placement.counted_area_mm2:
+        notes.append(
+            f"no {'readable ' if summary.failed else ''}piece of tissue fills the count area: only "
+            f"the {counted_mm2:.2f} mm² of tissue in it were counted, "
+            f"{protocol.area_mm2 - counted_mm2:.2f} mm² short of {protocol.area_mm2:g} mm²"
+        )
     if summary.failed and placement.spots:
         spot0 = to_px0(placement.spots[0].polygon_um, summary.plan.area.mpp)
         grid = summary.plan.grid

@@ -28,7 +28,7 @@ from core.analysis.progress import Listener, Progress, Reporter, Times
 from core.analysis.readahead import read_ahead
 from core.analysis.tiling import Window
 from core.cancel import Cancelled, CancelToken
-from core.errors import StoreError, UserError
+from core.errors import SlideError, StoreError, UserError
 from core.ports import Classifier, Detector
 from core.slides.focus import is_blurred
 from core.slides.reader import Slide, SlideReadError
@@ -236,6 +236,7 @@ class _Session:
                     window.rect0.x0, window.rect0.y0, side, side, self._detector.mpp
                 )
         except SlideReadError as error:
+            self._check_reachable()
             return _Read(window, None, message=error.message)
         with self._times.measure("focus_s"):
             # The slide's edge is sharp whatever the tissue is: judge what lies inside.
@@ -243,6 +244,18 @@ class _Session:
             inside = pixels[rows, columns]
             blurred = inside.size > 0 and is_blurred(inside, self._detector.mpp)
         return _Read(window, pixels, blurred)
+
+    def _check_reachable(self) -> None:
+        """Tell a damaged tile, which stays so, from a drive that is gone for now."""
+        path = self._slide.path
+        try:
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise SlideError(
+                f"The slide {path} can no longer be read: {error.strerror or error}.",
+                "What is finished is kept: once the file is back, run the same command again.",
+            ) from error
 
     def _detect(self, batch: list[_Read], merger: StreamMerger) -> Iterator[Points]:
         """Run the detector on a batch and store its windows; yields what the merge settled."""

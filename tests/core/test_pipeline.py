@@ -234,6 +234,25 @@ def test_a_window_that_cannot_be_read_is_named_and_the_run_goes_on(made, slide, 
     assert result.matched == len(part[0])
 
 
+def test_a_drive_that_goes_away_ends_the_run_which_goes_on_when_it_is_back(made, store, tmp_path):
+    path, away = tmp_path / "slide.tif", tmp_path / "away.tif"
+    path.write_bytes(made[0].read_bytes())
+
+    class Unplugged(DamagedSlide):
+        def read_at(self, x0, y0, width_px, height_px, mpp):
+            if mpp <= 0.5 and path.exists():
+                path.rename(away)
+            return super().read_at(x0, y0, width_px, height_px, mpp)
+
+    with open_slide(path) as slide:
+        with pytest.raises(SlideError, match="no longer be read"):
+            run(Unplugged(slide, 0, 0, 2400, 1800), store)
+        away.rename(path)
+        summary = run(slide, store)
+    assert summary.failed == ()
+    assert [record.state for record in store.runs(1)] == ["done"]
+
+
 def test_a_second_classifier_scores_the_same_candidates_without_detecting(slide, store):
     first = run(slide, store)
     other = BlobClassifier()

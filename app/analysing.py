@@ -18,7 +18,7 @@ from core.analysis.progress import Listener
 from core.analysis.tiling import Regions
 from core.cancel import CancelToken
 from core.counting.protocols import Protocol
-from core.errors import DeviceError
+from core.errors import DeviceError, UserError
 from core.exchange.csv import (
     CandidateCsvRow,
     SummaryRow,
@@ -85,6 +85,20 @@ def check_device(name: str) -> None:
         raise DeviceError(f"There is no device {name!r}.", f"Choose one of {', '.join(DEVICES)}.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results before hours of work are spent on them.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The folder {folder} cannot be made: {error.strerror}.", "Choose another with --out."
+        ) from error
+
+
 def load_models(device: str) -> Models:
     """Load the shipped detector and classifier.
 
@@ -132,11 +146,12 @@ def analyse_slide(
 ) -> SlideResult:
     """Analyse an open slide and count it; errors as `core.analysis.pipeline.analyze`."""
     request = AnalysisRequest(__version__, regions, question.again)
-    warned = len(models.warnings)
+    warned = models.warnings
     summary = analyze(
         slide, models.detector, models.classifier, store, request, progress=progress, token=token
     )
-    summary = replace(summary, notes=summary.notes + models.warnings[warned:])
+    fresh = tuple(warning for warning in models.warnings if warning not in warned)
+    summary = replace(summary, notes=summary.notes + fresh)
     count = count_run(store, summary, question.protocol)
     save_count(store, summary, count)
     return SlideResult(summary, count, summary_row(slide, summary, count))

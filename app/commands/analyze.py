@@ -58,6 +58,8 @@ def analyze(
         raise InputError(f"There is no backend {backend!r}.", f"Choose {', '.join(BACKENDS)}.")
     question = Question(get_protocol(protocol), region, mpp, cast("Backend", backend), again)
     path = store or default_store()
+    if out is not None:
+        analysing.make_folder(out)
     with open_store(path) as opened, ctrl_c_cancels() as token:
         if opened.read_only:
             raise StoreError(f"The store {path} is read-only.", "Choose another with --store.")

@@ -15,7 +15,6 @@ from app.stopping import ctrl_c_cancels
 from core.analysis.evaluate import MATCH_RADIUS_UM, match
 from core.cancel import Cancelled
 from core.counting.protocols import get_protocol
-from core.errors import UserError
 from core.exchange.csv import RESEARCH_USE, summary_values
 from core.slides.synthetic import DemoTruth, render_demo_slide
 from core.store import Store, open_store
@@ -38,12 +37,7 @@ def demo(
 ) -> None:
     """Render a synthetic H&E slide, analyse it, and compare with what was planted."""
     analysing.check_device(device)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The folder {out} cannot be made: {error.strerror}.", "Choose another with --out."
-        ) from error
+    analysing.make_folder(out)
     typer.echo(f"Rendering a synthetic slide of {side_mm:g} × {side_mm:g} mm …", err=True)
     truth = render_demo_slide(out / f"demo-{seed}.tif", seed=seed, side_mm=side_mm)
     with open_store(out / "mitoscope.sqlite") as store:

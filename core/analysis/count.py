@@ -228,5 +228,5 @@ def _notes(
         cores = [grid.window(window.col, window.row).core0 for window in summary.failed]
         inside = sum(spot0.intersects(core.polygon()) for core in cores)
         if inside:
-            notes.append(f"{inside} windows in the count area could not be read")
+            notes.append(f"unreadable windows in the count area: {inside}")
     return tuple(notes)

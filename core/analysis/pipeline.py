@@ -13,7 +13,7 @@ take the points of finished windows into the merge, and detect the other windows
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -309,9 +309,9 @@ def _summary(
     )
     notes = list(plan.notes)
     if failed:
-        notes.append(f"{len(failed)} windows could not be read and were not analysed")
+        notes.append(f"{_number(failed)} could not be read or analysed")
     if blurred:
-        notes.append(f"{len(blurred)} windows ({blurred_mm2:.2f} mm²) are out of focus")
+        notes.append(f"{_number(blurred)} ({blurred_mm2:.2f} mm²) out of focus")
     if run.message:
         notes.append(run.message)
     return RunSummary(
@@ -327,3 +327,7 @@ def _summary(
         candidates=store.classified_count(run.id),
         notes=tuple(notes),
     )
+
+
+def _number(windows: Sequence[WindowRecord]) -> str:
+    return "1 window" if len(windows) == 1 else f"{len(windows)} windows"

@@ -194,15 +194,14 @@ def test_read_only_store_keeps_its_results(refused, slide, tmp_path, monkeypatch
         assert [run.state for run in store.runs(1)] == ["done"]
 
 
-def test_csv_folder_that_cannot_be_made_keeps_the_result_in_the_store(slide, tmp_path, capsys):
+def test_csv_folder_that_cannot_be_made_is_told_before_the_work(slide, tmp_path, capsys):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     store = tmp_path / "store.sqlite"
     out = ["--out", str(blocked / "below")]
     assert main(["analyze", str(slide), "--store", str(store), *out]) == 2
     assert "--out" in capsys.readouterr().err
-    with open_store(store) as opened:
-        assert [run.state for run in opened.runs(1)] == ["done"]
+    assert not store.exists()
 
 
 @pytest.mark.parametrize("name", ["Fall 3 – größer.tif", "🔬 slide (1).tif", "=1+1.tif", "-x.tif"])

@@ -7,7 +7,7 @@ than leaving slides out: it measures what a laboratory with another tumour would
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy.stats import beta
 from torch import nn
 
 from app.training.cells import HELD_BACK_SET
-from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
+from app.training.classifier import START, FieldTuner, Plan, base_network, training_cells
 from app.training.detector import out_of_fold_candidates, train_or_load
 from core.cancel import CancelToken
 from models import adapters
@@ -80,11 +80,11 @@ def run(
     frames = load_frames(data, mpp=recipe.mpp, slides=field_slides(data))
     patches = load_patches(data, mpp=recipe.mpp, datasets=("amibr",))
     detector = train_or_load(frames, patches, recipe, out / "detector.safetensors", token)
-    plan = Plan(plan.base_steps, plan.field_steps, plan.mode, plan.seed, sets)
+    plan = replace(plan, patch_sets=sets)
     base = base_network(data, out, plan, token)
     cells = training_cells(data, found, plan)
-    network = tune_on_fields(base, backbone(START), cells, plan, token)
-    classifier = adapters.merged(network)
+    tuner = FieldTuner(base, backbone(START), cells, plan, token)
+    classifier = adapters.merged(tuner.without([]))
 
     held_back = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
     tissues = sorted({p.tissue for p in held_back})

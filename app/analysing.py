@@ -181,6 +181,8 @@ def summary_row(slide: Slide, summary: RunSummary, count: MitoticCount) -> Summa
         per_mm2_low=interval.low_per_mm2,
         per_mm2_high=interval.high_per_mm2,
         interval_level=interval.level,
+        protocol_value=count.category.value,
+        protocol_unit=count.category.unit,
         category=count.category.category or "",
         category_note=_category_note(count),
         candidates=summary.candidates,
@@ -255,6 +257,8 @@ def summary_text(row: SummaryRow) -> str:
         f"  {row.per_mm2:.2f} per mm², {row.interval_level:.0%} interval "
         f"{row.per_mm2_low:.2f} to {row.per_mm2_high:.2f}",
     ]
+    if row.protocol_value is not None:
+        lines.append(f"  reported as {row.protocol_value:.4g} {row.protocol_unit}")
     if row.category or row.category_note:
         parts = [part for part in (row.category, row.category_note) if part]
         lines.append(f"  category: {'; '.join(parts) if row.category else f'none ({parts[0]})'}")

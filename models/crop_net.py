@@ -24,16 +24,12 @@ class CropNet(nn.Module):
         self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(1, 3, 1, 1), persistent=False)
 
-    def prepare(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops as the backbone wants them: normalised, at its input size."""
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Logits of being a mitosis."""
         x = (crops - self.mean) / self.std
         if x.shape[-1] != self.input_px:
             x = functional.interpolate(
                 x, size=(self.input_px, self.input_px), mode="bilinear", align_corners=False
             )
-        return x
-
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Logits of being a mitosis."""
-        logits: torch.Tensor = self.mitosis_head(self.backbone(self.prepare(crops)))
+        logits: torch.Tensor = self.mitosis_head(self.backbone(x))
         return logits[:, 0]

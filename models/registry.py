@@ -79,10 +79,10 @@ def backbone(backbone_id: str) -> Backbone:
     return Backbone(id=backbone_id, **entry)
 
 
-def shipped(kind: str) -> str:
-    """The name of the shipped `detector` or `classifier`."""
-    name: str = _registry()["shipped"][kind]
-    return name
+def shipped(key: str) -> str:
+    """Of what ships: the name of the `detector` or `classifier`, or the `low_res_note`."""
+    value: str = _registry()["shipped"][key]
+    return value
 
 
 def build_backbone(entry: Backbone, *, random: bool = False) -> nn.Module:

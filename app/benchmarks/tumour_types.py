@@ -15,7 +15,7 @@ from scipy.stats import beta
 from torch import nn
 
 from app.training.cells import HELD_BACK_SET
-from app.training.classifier import START, FieldTuner, Plan, base_network, training_cells
+from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
 from app.training.detector import out_of_fold_candidates, train_or_load
 from core.cancel import CancelToken
 from models import adapters
@@ -83,8 +83,8 @@ def run(
     plan = replace(plan, patch_sets=sets)
     base = base_network(data, out, plan, token)
     cells = training_cells(data, found, plan)
-    tuner = FieldTuner(base, backbone(START), cells, plan, token)
-    classifier = adapters.merged(tuner.without([]))
+    network = tune_on_fields(base, backbone(START), cells, plan, token)
+    classifier = adapters.merged(network)
 
     held_back = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
     tissues = sorted({p.tissue for p in held_back})

@@ -63,7 +63,7 @@ def classifier(
     ] = Path("training/detector"),
     out: OutOption = Path("training/classifier"),
     base_steps: Annotated[int, typer.Option(help="Steps on the patches; 0: none.")] = 1300,
-    field_steps: Annotated[int, typer.Option(help="Steps on the frames.")] = 650,
+    field_steps: Annotated[int, typer.Option(help="Steps on the frames.")] = 600,
     mode: Annotated[str, typer.Option(help="What learns from frames: lora or full.")] = "lora",
     seed: SeedOption = 0,
 ) -> None:

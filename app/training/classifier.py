@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -32,21 +31,18 @@ from core.cancel import CancelToken
 from models import adapters, calibration
 from models.calibration import Calibration
 from models.crop_net import CropNet
-from models.device import pick_device
 from models.registry import Backbone, backbone, file_sha256
 from models.training.classifier_training import (
     CROP_PX,
     MPP,
     Cells,
     ClassifierRecipe,
-    CropSampler,
     cut_tile,
     join,
     predict,
     train_classifier,
 )
 from models.training.data import balanced_groups, field_slides, load_frames
-from models.training.frozen_prefix import FeatureCache, draw_features, train_suffix
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +59,13 @@ class Plan:
     Attributes:
         base_steps: optimiser steps on the patches; 0 leaves patches out altogether.
         field_steps: optimiser steps on the frames.
-        cached_crops: augmented crops whose early features are kept, for `lora`.
         mode: what learns from the frames: `lora` or `full`.
         seed: of sampling, augmentation and initialisation.
         patch_sets: which patches are learnt from.
     """
 
     base_steps: int = 1300
-    field_steps: int = 650
-    cached_crops: int = 100_000
+    field_steps: int = 600
     mode: str = "lora"
     seed: int = 0
     patch_sets: tuple[str, ...] = PATCH_SETS
@@ -112,46 +106,23 @@ def training_cells(data: Path, found: Sequence[FrameCandidates], plan: Plan) -> 
     return join([fields, patch_cells(data, plan.patch_sets)]) if plan.base_steps else fields
 
 
-class FieldTuner:
-    """Tunes a base on frames, leaving out one group of slides after the other.
-
-    LoRA learns on features of the frozen stages, which are drawn once for all groups.
-    """
-
-    def __init__(
-        self, base: CropNet, entry: Backbone, cells: Cells, plan: Plan, token: CancelToken
-    ) -> None:
-        self._state = {k: v.clone() for k, v in base.state_dict().items()}
-        self._entry, self._cells, self._plan, self._token = entry, cells, plan, token
-        self._lora = plan.mode == "lora"
-        self._recipe = ClassifierRecipe(
-            FIELD_SHARES,
-            steps=plan.field_steps,
-            # The kept features are small: large batches use the processor better.
-            batch=192 if self._lora else 64,
-            lr=2e-3 if self._lora else 4e-4,
-            seed=plan.seed,
-            train_norms=not self._lora,
-        )
-        self._cache: FeatureCache | None = None
-        if self._lora:
-            sampler = CropSampler(cells, self._recipe, entry.input_px)
-            n, seed = plan.cached_crops, plan.seed
-            self._cache = draw_features(base, sampler, pick_device("cpu"), n, seed, token)
-
-    def without(self, slides: list[str]) -> nn.Module:
-        """A network tuned on all other slides; a LoRA adapter is still apart."""
-        network = CropNet(self._entry, random=True)
-        network.load_state_dict(self._state)
-        if self._cache is None:
-            kept = self._cells.select(~np.isin(self._cells.slide, slides))
-            side = self._entry.input_px
-            train_classifier(network, kept, self._recipe, input_px=side, token=self._token)
-            return network
-        torch.manual_seed(self._plan.seed)
-        model = adapters.attach(network, self._entry.lora_targets, adapters.LoraSettings())
-        train_suffix(network, self._cache, slides, self._recipe, token=self._token)
-        return model
+def tune_on_fields(
+    base: CropNet, entry: Backbone, cells: Cells, plan: Plan, token: CancelToken
+) -> nn.Module:
+    """LoRA (or all weights) on frames; returns the network with its adapter still apart."""
+    network: nn.Module = base
+    lora = plan.mode == "lora"
+    if lora:
+        network = adapters.attach(base, entry.lora_targets, adapters.LoraSettings())
+    recipe = ClassifierRecipe(
+        FIELD_SHARES,
+        steps=plan.field_steps,
+        lr=1e-3 if lora else 4e-4,
+        seed=plan.seed,
+        train_norms=not lora,
+    )
+    train_classifier(network, cells, recipe, input_px=entry.input_px, token=token)
+    return network
 
 
 def candidate_logits(
@@ -177,18 +148,14 @@ def out_of_fold_logits(
     folds = [out_of_fold.load(detector / f"fold-{k}.npz") for k in range(N_FOLDS)]
     everything = [c for fold in folds for c in fold]
     groups = balanced_groups(field_slides(data), N_FOLDS)
-    tuner: FieldTuner | None = None
+    cells: Cells | None = None
     for k, (group, fold) in enumerate(zip(groups, folds, strict=True)):
         path = out / f"fold-{k}-{plan.part_name}.npz"
         if not path.exists():
-            tuner = tuner or FieldTuner(
-                base_network(data, out, plan, token),
-                backbone(START),
-                training_cells(data, everything, plan),
-                plan,
-                token,
-            )
-            network = tuner.without(group)
+            cells = cells or training_cells(data, everything, plan)
+            base = base_network(data, out, plan, token)
+            training = cells.select(~np.isin(cells.slide, group))
+            network = tune_on_fields(base, backbone(START), training, plan, token)
             scored = candidate_logits(network, data, fold)
             np.savez_compressed(path, **scored)
         with np.load(path) as archive:
@@ -252,7 +219,7 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
     _save(base.backbone, tuned)
     entry = replace(backbone(START), id=TUNED, file=tuned.name, sha256=file_sha256(tuned))
     cells = training_cells(data, found, plan)
-    model = FieldTuner(base, entry, cells, plan, token).without([])
+    model = tune_on_fields(base, entry, cells, plan, token)
     manifest = {
         "name": NAME,
         "mpp": MPP,

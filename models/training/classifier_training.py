@@ -158,7 +158,6 @@ class CropSampler:
             self.pools.append((name, ids, weight / weight.sum()))
             shares.append(share)
         self.shares = np.array(shares) / np.sum(shares)
-        self.last_ids = np.empty(0, np.int64)  # which cells the last batch was cut from
 
     def _members(self, name: str) -> NDArray[np.int64]:
         if name == "offcentre":
@@ -182,7 +181,6 @@ class CropSampler:
             if name == "offcentre":
                 shift[i] = _beside(rng)
                 labels[i] = 0
-        self.last_ids = ids
         tiles = torch.from_numpy(self.cells.tiles[ids]).permute(0, 3, 1, 2).float() / 255
         crops = self._cut(tiles, shift, rng)
         crops = stain_jitter(crops, rng, self.recipe.strength)
@@ -217,26 +215,27 @@ def _beside(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.array([far, near] if rng.random() < 0.5 else [near, far])
 
 
-def fit(
+def train_classifier(
     network: nn.Module,
-    batch: Callable[[int], tuple[torch.Tensor, torch.Tensor]],
-    loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    cells: Cells,
     recipe: ClassifierRecipe,
     *,
+    input_px: int,
     token: CancelToken | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> None:
     """Train the parameters of `network` that want a gradient; leaves it in eval mode.
 
     Args:
-        network: takes the first of what `batch` gives.
-        batch: step → inputs and labels.
-        loss_of: network's answer and labels → loss.
-        recipe: steps, learning rate, weight decay and whether norms adapt.
+        network: crops (B, 3, input_px, input_px) → (B,) logits; a `CropNet`, bare or with LoRA.
+        cells: training cells, test slides left out.
+        recipe: lengths, shares and seed.
+        input_px: side of the crops drawn.
         token: cancels between steps.
         on_step: called with the step and its loss.
     """
     torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
     network.to(memory_format=torch.channels_last)
     network.train()
     if not recipe.train_norms:
@@ -246,13 +245,14 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=recipe.lr, total_steps=recipe.steps, pct_start=0.15
     )
+    sampler = CropSampler(cells, recipe, input_px)
     started = time.perf_counter()
     running = 0.0
     for step in range(recipe.steps):
         if token is not None:
             token.check()
-        inputs, labels = batch(step)
-        loss = loss_of(network(inputs), labels)
+        crops, labels = sampler.batch(rng)
+        loss = functional.binary_cross_entropy_with_logits(network(crops), labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -266,37 +266,6 @@ def fit(
             log.info("step %d loss %.4f, %.0f crops/s", step + 1, running / 100, rate)
             running = 0.0
     network.eval()
-
-
-def train_classifier(
-    network: nn.Module,
-    cells: Cells,
-    recipe: ClassifierRecipe,
-    *,
-    input_px: int,
-    token: CancelToken | None = None,
-    on_step: Callable[[int, float], None] | None = None,
-) -> None:
-    """Train on crops drawn from `cells`, augmented anew each time.
-
-    Args:
-        network: crops (B, 3, input_px, input_px) → (B,) logits; a `CropNet`, bare or with LoRA.
-        cells: training cells, test slides left out.
-        recipe: lengths, shares and seed.
-        input_px: side of the crops drawn.
-        token: cancels between steps.
-        on_step: called with the step and its loss.
-    """
-    rng = np.random.default_rng(recipe.seed)
-    sampler = CropSampler(cells, recipe, input_px)
-    fit(
-        network,
-        lambda _: sampler.batch(rng),
-        functional.binary_cross_entropy_with_logits,
-        recipe,
-        token=token,
-        on_step=on_step,
-    )
 
 
 def predict(

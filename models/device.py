@@ -1,9 +1,12 @@
 """Where networks run: device, precision, threads, and what happens when memory runs out."""
 
+import ctypes
 import logging
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +100,30 @@ def set_threads(n_threads: int | None = None) -> int:
     return n
 
 
+@cache
+def keep_freed_memory() -> bool:
+    """Let the process keep the memory that a forward pass frees; returns whether it could.
+
+    glibc hands large blocks back to the kernel at once, and the next pass pays for each page anew:
+    measured on two cores, the detector's pass took 1.8 times as long. Elsewhere nothing is done.
+    https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is None:
+        return False
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
+    return all(
+        mallopt(parameter, value) == 1
+        for parameter, value in (
+            (m_mmap_max, 0),
+            (m_trim_threshold, 2**31 - 1),
+            (m_top_pad, 2**28),
+        )
+    )
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that the device's memory is full."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -118,6 +145,8 @@ class Runner:
     """
 
     def __init__(self, network: torch.nn.Module, device: Device, batch_size: int) -> None:
+        if device.kind == "cpu":
+            keep_freed_memory()
         self.device = device
         self.batch_size = batch_size
         self.warnings: list[str] = []

@@ -33,9 +33,10 @@ def _prepare(data: Path) -> CancelToken:
     if not data.is_dir():
         raise InputError(f"The folder {data} does not exist.", "Name it with --data.")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    from models.device import set_threads
+    from models.device import keep_freed_memory, set_threads
 
     set_threads()
+    keep_freed_memory()
     return _token_for_ctrl_c()
 
 

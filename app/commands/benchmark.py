@@ -135,6 +135,33 @@ def stability(data: DataOption, device: DeviceOption = "auto", as_json: JsonOpti
     show("Stability", rows, as_json=as_json)
 
 
+@benchmark_app.command("tumour-types")
+def tumour_types(
+    data: DataOption,
+    detector_folder: Annotated[
+        Path, typer.Option("--detector", help="Folder that `train detector` wrote.")
+    ] = Path("training/detector"),
+    out: Annotated[Path, typer.Option(help="Keeps the networks trained for this.")] = Path(
+        "training/tumour-types"
+    ),
+    detector_steps: Annotated[int, typer.Option(min=1, help="Of the detector.")] = 1800,
+    base_steps: Annotated[int, typer.Option(min=1, help="On the patches.")] = 1300,
+    field_steps: Annotated[int, typer.Option(min=1, help="On the frames.")] = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Recall on six tumour types after training without them. Takes as long as training does."""
+    from app.benchmarks.tumour_types import run
+    from app.training.classifier import Plan
+    from core.cancel import CancelToken
+    from models.device import keep_freed_memory, set_threads
+
+    set_threads()
+    keep_freed_memory()
+    plan = Plan(base_steps=base_steps, field_steps=field_steps)
+    rows = run(data, detector_folder, out, plan, detector_steps, CancelToken())
+    show("Recall on unseen tumour types", rows, as_json=as_json)
+
+
 @benchmark_app.command("scale")
 def scale(
     largest: Annotated[int, typer.Option(min=1, help="Candidates on one slide.")] = 125_000,

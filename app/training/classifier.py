@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -92,6 +93,7 @@ def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropN
         network = CropNet(entry, random=True)
         network.load_state_dict(load_file(path))
         return network.eval()
+    torch.manual_seed(plan.seed)  # of the head's start, whatever ran before in this process
     network = CropNet(entry)
     recipe = ClassifierRecipe(BASE_SHARES, steps=plan.base_steps, lr=1e-3, seed=plan.seed)
     cells = patch_cells(data, plan.patch_sets)
@@ -112,6 +114,7 @@ def tune_on_fields(
     """LoRA (or all weights) on frames; returns the network with its adapter still apart."""
     network: nn.Module = base
     lora = plan.mode == "lora"
+    torch.manual_seed(plan.seed)  # of the adapter's start, so that a resumed training is the same
     if lora:
         network = adapters.attach(base, entry.lora_targets, adapters.LoraSettings())
     recipe = ClassifierRecipe(

@@ -181,7 +181,8 @@ def summary_row(slide: Slide, summary: RunSummary, count: MitoticCount) -> Summa
         per_mm2_low=interval.low_per_mm2,
         per_mm2_high=interval.high_per_mm2,
         interval_level=interval.level,
-        protocol_value=count.category.value,
+        # A count in too small an area is not scaled up to the protocol's.
+        protocol_value=count.category.value if _area_is_full(count) else None,
         protocol_unit=count.category.unit,
         category=count.category.category or "",
         category_note=_category_note(count),
@@ -213,6 +214,10 @@ def summary_row(slide: Slide, summary: RunSummary, count: MitoticCount) -> Summa
         run_id=run.id,
         warnings="; ".join((*summary.notes, *count.notes)),
     )
+
+
+def _area_is_full(count: MitoticCount) -> bool:
+    return count.interval.area_mm2 >= count.protocol.area_mm2 * (1 - 1e-6)
 
 
 def _shape_name(count: MitoticCount) -> str:

@@ -95,7 +95,8 @@ class SummaryRow:
         per_mm2_low: lower end of the Garwood interval.
         per_mm2_high: upper end.
         interval_level: of the interval, for instance 0.95.
-        protocol_value: the count in the unit that the protocol reports in.
+        protocol_value: the count in the unit that the protocol reports in; None where less than
+            the planned area could be counted.
         protocol_unit: that unit in words.
         category: by the protocol; empty when withheld.
         category_note: why withheld, or that a border lies inside the interval.

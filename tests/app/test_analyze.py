@@ -73,6 +73,7 @@ def test_tissue_smaller_than_the_count_area_is_counted_whole_and_no_category_giv
     assert shown["planned_mm2"] > 2
     assert shown["category"] == ""
     assert "not rescaled" in shown["category_note"]
+    assert shown["protocol_value"] is None
     assert "short of" in printed.err
     assert "short of" in shown["warnings"]
 

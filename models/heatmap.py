@@ -60,6 +60,12 @@ class HeatmapNet(nn.Module):
         return logits
 
 
+def pad_to_grid(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) mirrored at right and bottom until both sides are multiples of `GRID_PX`."""
+    height, width = rgb.shape[:2]
+    return np.pad(rgb, ((0, -height % GRID_PX), (0, -width % GRID_PX), (0, 0)), mode="reflect")
+
+
 def heat_to_points(
     logits: NDArray[np.float32], threshold: float, nms_cells: int = 2
 ) -> WindowPoints:

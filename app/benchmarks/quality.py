@@ -22,9 +22,9 @@ from core.analysis.evaluate import (
 )
 from models.classifier import CropClassifier
 from models.detector import HeatmapDetector
-from models.heatmap import GRID_PX, heat_to_points
+from models.heatmap import heat_to_points, pad_to_grid
 from models.training.augment import stain_matrix
-from models.training.classifier_training import cut_tile
+from models.training.classifier_training import cut_tiles
 from models.training.data import Frame, resize_to_mpp
 
 DENSITIES = (50, 100, 200)
@@ -55,8 +55,7 @@ def score_frame(
     """Detect on (H, W, 3) uint8 at `mpp` µm/px; classify the best `FROC_PER_MM2` points per mm²."""
     coarse = resize_to_mpp(rgb, mpp, detector.mpp)
     height, width = coarse.shape[:2]
-    pad = ((0, -height % GRID_PX), (0, -width % GRID_PX), (0, 0))
-    logits = detector.heat(np.pad(coarse, pad, mode="reflect")[None])[0, 0]
+    logits = detector.heat(pad_to_grid(coarse)[None])[0, 0]
     points = heat_to_points(logits, FROC_THRESHOLD)
     inside = np.flatnonzero((points.xy_px < [width, height]).all(axis=1))
     n = max(1, int(FROC_PER_MM2 * height * width * detector.mpp**2 / 1e6))
@@ -66,10 +65,8 @@ def score_frame(
     xy_um = points.xy_px[kept].astype(np.float64) * detector.mpp
     scores = points.scores[kept]
     fine = resize_to_mpp(rgb, mpp, classifier.mpp)
-    crops = [cut_tile(fine, x, y, classifier.crop_px) for x, y in xy_um / classifier.mpp]
-    shape = (0, classifier.crop_px, classifier.crop_px, 3)
-    stacked = np.stack(crops) if crops else np.empty(shape, np.uint8)
-    probabilities = classifier.classify(stacked, scores)
+    crops = cut_tiles(fine, xy_um / classifier.mpp, classifier.crop_px)
+    probabilities = classifier.classify(crops, scores)
     return FrameScores(xy_um, scores.astype(np.float64), probabilities.astype(np.float64))
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from app.training.cells import HELD_BACK_SET
 from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
 from app.training.detector import out_of_fold_candidates, train_or_load
+from core.analysis.evaluate import MATCH_RADIUS_UM
 from core.cancel import CancelToken
 from models import adapters
 from models.calibration import Calibration
@@ -27,7 +28,6 @@ from models.training.data import Patch, field_slides, load_frames, load_patches,
 from models.training.detector_training import DetectorRecipe, detect_frame
 
 _CANVAS_PX = 8 * GRID_PX  # a patch is mirrored to this size: the detector expects surroundings
-_RADIUS_UM = 7.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _best_near_centre(detector: HeatmapNet, patch: Patch, mpp: float) -> tuple[f
     canvas = cut_tile(coarse, coarse.shape[1] / 2, coarse.shape[0] / 2, _CANVAS_PX)
     points = detect_frame(detector, canvas, 0.01)
     offset_um = (points.xy_px.astype(np.float64) - _CANVAS_PX / 2) * mpp
-    near = np.flatnonzero(np.hypot(*offset_um.T) <= _RADIUS_UM)
+    near = np.flatnonzero(np.hypot(*offset_um.T) <= MATCH_RADIUS_UM)
     if not len(near):
         return 0.0, 0.0, 0.0
     best = near[np.argmax(points.scores[near])]

@@ -42,21 +42,20 @@ def patch_cells(data: Path, datasets: Sequence[str] = PATCH_SETS) -> Cells:
 
 def _of_frame(frame: Frame, found: FrameCandidates) -> list[Cells]:
     """Labels of one frame, and its candidates as mitoses or false alarms."""
-    nan = np.full
     parts = [
         cells_of_frame(
             frame,
             frame.mitoses_px,
             np.ones(len(frame.mitoses_px), bool),
             ["mitosis"] * len(frame.mitoses_px),
-            nan(len(frame.mitoses_px), np.nan),
+            np.full(len(frame.mitoses_px), np.nan),
         ),
         cells_of_frame(
             frame,
             frame.imposters_px,
             np.zeros(len(frame.imposters_px), bool),
             ["imposter"] * len(frame.imposters_px),
-            nan(len(frame.imposters_px), np.nan),
+            np.full(len(frame.imposters_px), np.nan),
         ),
     ]
     n_hard = max(1, int(HARD_PER_MM2 * found.area_mm2))

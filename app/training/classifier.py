@@ -38,7 +38,7 @@ from models.training.classifier_training import (
     MPP,
     Cells,
     ClassifierRecipe,
-    cut_tile,
+    cut_tiles,
     join,
     predict,
     train_classifier,
@@ -136,9 +136,8 @@ def candidate_logits(
     frames = {f.file: f for f in load_frames(data, mpp=MPP, slides={c.slide for c in found})}
     for candidates in found:
         rgb = frames[candidates.file].rgb
-        tiles = [cut_tile(rgb, x, y, CROP_PX) for x, y in candidates.xy_um / MPP]
-        stacked = np.stack(tiles) if tiles else np.empty((0, CROP_PX, CROP_PX, 3), np.uint8)
-        logits[candidates.file] = predict(network, stacked).astype(np.float64)
+        tiles = cut_tiles(rgb, candidates.xy_um / MPP, CROP_PX)
+        logits[candidates.file] = predict(network, tiles).astype(np.float64)
     return logits
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.analysis.evaluate import FilePoints, match
+from core.analysis.evaluate import MATCH_RADIUS_UM, FilePoints, match
 from models.heatmap import HeatmapNet
 from models.training.data import Frame
 from models.training.detector_training import detect_frame
@@ -61,7 +61,7 @@ def propose(network: HeatmapNet, frames: Sequence[Frame]) -> list[FrameCandidate
         near = np.zeros(len(xy_um), bool)
         if len(truth) and len(xy_um):
             distance = np.linalg.norm(xy_um[:, None] - truth[None], axis=2).min(axis=1)
-            near = (distance <= 7.5) & ~hit
+            near = (distance <= MATCH_RADIUS_UM) & ~hit
         found.append(
             FrameCandidates(
                 frame.file, frame.slide, area_mm2, frame.whole, xy_um, scores, hit, near, truth

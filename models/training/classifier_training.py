@@ -82,6 +82,14 @@ def cut_tile(
     return cut
 
 
+def cut_tiles(
+    rgb: NDArray[np.uint8], xy_px: NDArray[np.floating], side_px: int = TILE_PX
+) -> NDArray[np.uint8]:
+    """Squares (N, side_px, side_px, 3) centred on the points (N, 2) of an image."""
+    tiles = [cut_tile(rgb, x, y, side_px) for x, y in xy_px]
+    return np.stack(tiles) if tiles else np.empty((0, side_px, side_px, 3), np.uint8)
+
+
 def cells_of_patches(patches: Sequence[Patch]) -> Cells:
     """Each patch's central cell."""
     tiles = [cut_tile(p.rgb, p.rgb.shape[1] / 2, p.rgb.shape[0] / 2) for p in patches]
@@ -102,9 +110,9 @@ def cells_of_frame(
     score: NDArray[np.float32],
 ) -> Cells:
     """Cells at points of a frame at 0.25 µm/px."""
-    tiles = [cut_tile(frame.rgb, x, y) for x, y in xy_px]
+    tiles = cut_tiles(frame.rgb, xy_px)
     return Cells(
-        np.stack(tiles) if tiles else np.empty((0, TILE_PX, TILE_PX, 3), np.uint8),
+        tiles,
         mitosis.astype(bool),
         np.array([f"field {k}" for k in kind], dtype=str),
         np.array([frame.slide] * len(tiles), dtype=str),

@@ -13,7 +13,7 @@ from torch.nn import functional
 from core.cancel import CancelToken
 from core.ports import WindowPoints
 from models.foundation import load_in_order
-from models.heatmap import GRID_PX, STRIDE_PX, HeatmapNet, heat_to_points
+from models.heatmap import STRIDE_PX, HeatmapNet, heat_to_points, pad_to_grid
 from models.training.augment import AugmentStrength, augment, dihedral
 from models.training.data import Frame, Patch
 
@@ -265,9 +265,7 @@ def train_detector(
 def detect_frame(network: HeatmapNet, rgb: NDArray[np.uint8], threshold: float) -> WindowPoints:
     """Candidates of a whole frame in one pass; points in frame pixels."""
     height, width = rgb.shape[:2]
-    pad = ((0, -height % GRID_PX), (0, -width % GRID_PX), (0, 0))
-    padded = np.pad(rgb, pad, mode="reflect")
-    x = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
+    x = torch.from_numpy(pad_to_grid(rgb)).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
         logits = network(x.contiguous(memory_format=torch.channels_last))[0, 0]
     points = heat_to_points(logits.numpy(), threshold)

@@ -1,0 +1,1 @@
+"""The slide viewer: tiles to the screen, layers over them, tools on them."""

@@ -1,0 +1,182 @@
+"""What a reader sees of a slide at one moment: frozen, made on the desk's thread, shown on another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from core.counting.protocols import Protocol
+from core.counting.statistics import Categorisation, RateInterval
+from core.geometry import Mpp
+from core.review import Tally
+from core.store.records import CountRecord, ReaderRecord, RegionRecord, RunRecord
+
+#: `Figures.verdict` is an index into these.
+VERDICTS = ("none", "mitosis", "atypical", "imposter", "unsure", "deleted")
+NONE, MITOSIS, ATYPICAL, IMPOSTER, UNSURE, DELETED = range(6)
+#: `Figures.label` is an index into these; hand-placed points have no label.
+LABELS = ("none", "imposter", "mitosis", "atypical")
+
+Verdict = Literal["mitosis", "atypical", "imposter", "unsure", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Candidates of the run and hand-placed points, in columns of one length N, all read-only.
+
+    Attributes:
+        key: (N,) int64, ascending; a candidate's id, or minus a hand-placed point's.
+        x0, y0: (N,) float64, level-0 pixels.
+        probability: (N,) float32; NaN where hand-placed.
+        score: (N,) float32, the detector's; NaN where hand-placed.
+        label: (N,) uint8, index into `LABELS`.
+        verdict: (N,) uint8, index into `VERDICTS`: what counts for the present reader.
+        disputed: (N,) bool; never set in a blinded reading.
+        in_area: (N,) bool, inside the count area.
+    """
+
+    key: NDArray[np.int64]
+    x0: NDArray[np.float64]
+    y0: NDArray[np.float64]
+    probability: NDArray[np.float32]
+    score: NDArray[np.float32]
+    label: NDArray[np.uint8]
+    verdict: NDArray[np.uint8]
+    disputed: NDArray[np.bool_]
+    in_area: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def row(self, key: int) -> int | None:
+        """The row of a key, or None."""
+        at = int(np.searchsorted(self.key, key))
+        return at if at < len(self.key) and self.key[at] == key else None
+
+
+@dataclass(frozen=True, slots=True)
+class AreaView:
+    """The count area as it lies on the slide.
+
+    Attributes:
+        polygon0: its outline, level-0 pixels.
+        centre0: its centre, level-0 pixels.
+        kind: `rectangle`, `circle`, or `tissue` where all tissue is counted.
+        width_um, height_um: of its sides, or its diameter twice.
+        angle_deg: clockwise turn on the screen.
+        planned_mm2: what the protocol asks for.
+        counted_mm2: what is left of it on readable tissue of the tumour.
+        locked: whether its area is held to the protocol's.
+        state: `proposed` by the program, or `accepted` by a reader (then it never moves by itself).
+        lineage: of its region in the store.
+    """
+
+    polygon0: shapely.Polygon
+    centre0: tuple[float, float]
+    kind: Literal["rectangle", "circle", "tissue"]
+    width_um: float
+    height_um: float
+    angle_deg: float
+    planned_mm2: float
+    counted_mm2: float
+    locked: bool
+    state: Literal["proposed", "accepted"]
+    lineage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpotView:
+    """A place where the count area would hold many mitoses."""
+
+    centre0: tuple[float, float]
+    polygon0: shapely.Polygon
+    mitoses: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountView:
+    """The count in the count area, and what stands between it and a signature.
+
+    Attributes:
+        protocol: the rule.
+        tally: of the figures in the count area.
+        to_review: figures in the area above the review threshold without a verdict.
+        interval: count, counted mm² and the Poisson interval.
+        category: what the protocol makes of the count.
+        rule: the protocol's categories and source in words.
+        spots: the best places, best first; the first may be better than the area accepted.
+        spots_name: `hot spot`, or `hot spot of all tissue` without a tumour region.
+        better: the best place where it holds more than the accepted area does, else None.
+        blockers: why it cannot be signed, in plain words; empty when it can.
+        signed: the signed count, frozen.
+    """
+
+    protocol: Protocol
+    tally: Tally
+    to_review: int
+    interval: RateInterval
+    category: Categorisation
+    rule: str
+    spots: tuple[SpotView, ...] = ()
+    spots_name: str = "hot spot of all tissue"
+    better: SpotView | None = None
+    blockers: tuple[str, ...] = ()
+    signed: CountRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PieceView:
+    """A piece of tissue that can be excluded as a whole."""
+
+    index: int
+    polygon0: shapely.Polygon
+    mm2: float
+    excluded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeskView:
+    """Everything that the panels and layers show of the open slide.
+
+    Attributes:
+        slide_id: the store's slide; answers that carry another one are dropped.
+        reader: who reads.
+        blinded: whether scores, and what others said and placed, are hidden.
+        mpp: µm per level-0 pixel with where it came from; None: no mm² until the reader sets it.
+        run: whose candidates are shown; None before the first analysis.
+        review_threshold, count_threshold: of the run's classifier; NaN without a run.
+        figures: candidates and hand-placed points.
+        regions: tumour and excluded polygons, newest versions.
+        pieces: of tissue; empty until the tissue is known.
+        area: None without mpp or tissue.
+        count: None without an area.
+        all_tissue_is_tumour: recorded by a reader.
+        failed_windows0, blurred_windows0: what could not be read, what is out of focus.
+        blur_acknowledged: by a reader for this run.
+        undo_text, redo_text: what would be undone or redone; empty when there is nothing.
+        others: other readers with verdicts on this slide, by id, with how many; empty if blinded.
+    """
+
+    slide_id: int
+    reader: ReaderRecord
+    blinded: bool
+    mpp: Mpp | None
+    mpp_origin: str
+    run: RunRecord | None
+    review_threshold: float
+    count_threshold: float
+    figures: Figures
+    regions: tuple[RegionRecord, ...] = ()
+    pieces: tuple[PieceView, ...] = ()
+    area: AreaView | None = None
+    count: CountView | None = None
+    all_tissue_is_tumour: bool = False
+    failed_windows0: tuple[shapely.Polygon, ...] = ()
+    blurred_windows0: tuple[shapely.Polygon, ...] = ()
+    blur_acknowledged: bool = False
+    undo_text: str = ""
+    redo_text: str = ""
+    others: Mapping[int, int] = field(default_factory=dict)

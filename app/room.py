@@ -5,20 +5,35 @@ that touches the store goes to the `desk` thread, and answers come back as froze
 that belongs to a slide which is no longer open is dropped.
 """
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.bridge import GuiBridge, WorkThread
+from core.analysis.planning import slide_record
+from core.cancel import Cancelled
 from core.counting.protocols import DEFAULT_PROTOCOL
-from core.errors import UserError
+from core.errors import StoreError, UserError
+from core.geometry import Mpp
 from core.reading.desk import Desk
 from core.reading.view import DeskView
-from core.slides.reader import Slide, open_slide
-from core.store import Store
-from core.analysis.planning import slide_record
+from core.slides.reader import Backend, Slide, open_slide
+from core.slides.tissue import Tissue, find_tissue
+from core.store import Store, StoredSlide
+from core.store.base import paged
+
+log = logging.getLogger(__name__)
+
+#: Candidates of a running run are taken over at most this often.
+REFRESH_MS = 500
+#: A verdict that was pressed is written, however slow the disk, before the program gives up on it.
+LAST_WRITES_S = 5.0
+LAST = 2**31 - 1  # a priority after all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +44,13 @@ class OpenedSlide:
         slide: open; closed by the room once every reader thread has let go of it.
         slide_id: the store's.
         token: grows with every slide opened; requests and answers carry it.
+        name: the alias, or the file's name where none is set.
     """
 
     slide: Slide
     slide_id: int
     token: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,15 @@ class Place0:
     magnification: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What the desk thread made of a slide that the io thread opened."""
+
+    desk: Desk
+    view: DeskView
+    stored: StoredSlide
+
+
 class Room(QObject):
     """What is open, what is selected, and the desk behind it.
 
@@ -54,6 +80,9 @@ class Room(QObject):
         view_changed: a `DeskView`.
         selection_changed: tuple of figure keys, the current one first.
         go_requested: a `Place0`.
+        tissue_found: the `Tissue` of the open slide.
+        name_changed: the open slide's alias or file name.
+        opening: the name of the file that is being opened; empty when that has ended.
         failed: a `UserError` to show in plain words.
     """
 
@@ -62,18 +91,308 @@ class Room(QObject):
     view_changed = Signal(object)
     selection_changed = Signal(object)
     go_requested = Signal(object)
+    tissue_found = Signal(object)
+    name_changed = Signal(str)
+    opening = Signal(str)
     failed = Signal(object)
 
-    def __init__(self, store: Store, bridge: GuiBridge, reader: str, parent: QObject | None = None):
+    def __init__(
+        self,
+        store: Store,
+        bridge: GuiBridge,
+        reader: str,
+        *,
+        backend: Backend = "auto",
+        protocol_id: str = DEFAULT_PROTOCOL,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self.store = store
         self.bridge = bridge
         self.io = WorkThread("io", bridge)
         self.desk_thread = WorkThread("desk", bridge)
+        # Finding tissue takes a while on a large slide and must not hold up the next opening;
+        # closing waits behind it, because a slide may only be closed once nobody reads it.
+        self._tissue_thread = WorkThread("tissue", bridge)
         self.opened: OpenedSlide | None = None
         self.view: DeskView | None = None
+        self.tissue: Tissue | None = None
         self.selection: tuple[int, ...] = ()
         self.reader_name = reader
-        self.protocol_id = DEFAULT_PROTOCOL
-        self._desk: Desk | None = None  # touched on the desk thread only
-        self._tokens = 0
+        self.blinded = False
+        self.protocol_id = protocol_id
+        self.backend: Backend = backend
+        self._desk: Desk | None = None  # only handed on here; used on the desk thread
+        self._token = 0
+        self._tissue_mpp: Mpp | None = None
+        self._refresh = QTimer(self, singleShot=True, interval=REFRESH_MS)
+        self._refresh.timeout.connect(self._refresh_now)
+
+    # Opening and closing.
+
+    def open(self, path: Path, mpp: float | None = None) -> None:
+        """Open a slide; the one that is open stays until the new one is there.
+
+        Args:
+            path: of the slide.
+            mpp: µm per level-0 pixel that the reader gives.
+        """
+        if mpp is None and self.opened is not None and self.opened.slide.path == path:
+            return
+        token = self._next_token()
+        backend = self.backend
+        self.opening.emit(path.name)
+        self.io.submit(
+            lambda: open_slide(path, backend=backend),
+            lambda slide: self._make_desk(token, slide, mpp),
+            lambda error: self._not_opened(token, error),
+            priority=-1,
+        )
+
+    def close_slide(self) -> None:
+        """Close the slide in order: readers let go first, then the file is closed."""
+        self._next_token()
+        self.opening.emit("")
+        self._leave()
+
+    def _next_token(self) -> int:
+        self._token += 1
+        return self._token
+
+    def _make_desk(self, token: int, slide: Slide, mpp: float | None) -> None:
+        if token != self._token:
+            self._tissue_thread.submit(slide.close)
+            return
+        reader, blinded, protocol_id = self.reader_name, self.blinded, self.protocol_id
+
+        def work() -> _Ready:
+            try:
+                stored = _stored_slide(self.store, slide)
+                desk = Desk(
+                    self.store,
+                    stored.id,
+                    _reader_id(self.store, reader),
+                    protocol_id=protocol_id,
+                    blinded=blinded,
+                )
+                view = desk.view() if mpp is None else desk.set_mpp(Mpp(mpp, mpp), "typed")
+            except BaseException:
+                slide.close()
+                raise
+            return _Ready(desk, view, stored)
+
+        self.desk_thread.submit(
+            work,
+            lambda ready: self._enter(token, slide, ready),
+            lambda error: self._not_opened(token, error),
+        )
+
+    def _not_opened(self, token: int, error: UserError) -> None:
+        if token == self._token:
+            self.opening.emit("")
+        self.failed.emit(error)
+
+    def _enter(self, token: int, slide: Slide, ready: _Ready) -> None:
+        if token != self._token:
+            self._tissue_thread.submit(slide.close)
+            return
+        self._leave()
+        self._desk = ready.desk
+        _use_mpp(slide, ready.view)
+        self.opened = OpenedSlide(
+            slide, ready.stored.id, token, ready.stored.alias or ready.stored.name
+        )
+        self.opening.emit("")
+        self.slide_opened.emit(self.opened)
+        self._take(token, ready.view)
+
+    def _leave(self) -> None:
+        opened = self.opened
+        if opened is None:
+            return
+        self._refresh.stop()
+        self.slide_closing.emit(opened)
+        self.opened, self.view, self.tissue, self._desk = None, None, None, None
+        self._tissue_mpp = None
+        self.select(())
+        self._tissue_thread.submit(opened.slide.close)
+
+    # The desk.
+
+    def ask(
+        self,
+        change: Callable[[Desk], DeskView],
+        done: Callable[[DeskView], None] | None = None,
+    ) -> None:
+        """Have the desk change something; without an open slide nothing happens.
+
+        Args:
+            change: runs on the desk thread; on disk when it returns.
+            done: runs in the GUI thread after the view was set.
+        """
+        opened, desk = self.opened, self._desk
+        if opened is None or desk is None:
+            return
+
+        def answered(view: DeskView) -> None:
+            if self._take(opened.token, view) and done is not None:
+                done(view)
+
+        self.desk_thread.submit(lambda: change(desk), answered, self.failed.emit)
+
+    def _take(self, token: int, view: DeskView) -> bool:
+        """Show a view, unless its slide is gone; whether it was shown."""
+        opened = self.opened
+        if opened is None or opened.token != token:
+            return False
+        self.view = view
+        _use_mpp(opened.slide, view)
+        gone = [key for key in self.selection if view.figures.row(key) is None]
+        self.view_changed.emit(view)
+        if gone:
+            self.select([key for key in self.selection if key not in gone])
+        if view.mpp is not None and view.mpp != self._tissue_mpp:
+            self._find_tissue(opened, view.mpp)
+        return True
+
+    def _find_tissue(self, opened: OpenedSlide, mpp: Mpp) -> None:
+        self._tissue_mpp = mpp
+        token = opened.token
+
+        def work() -> Tissue:
+            if self._token != token and (self.opened is None or self.opened.token != token):
+                raise Cancelled
+            return find_tissue(opened.slide)
+
+        self._tissue_thread.submit(work, lambda tissue: self._found(token, mpp, tissue))
+
+    def _found(self, token: int, mpp: Mpp, tissue: Tissue) -> None:
+        if self.opened is None or self.opened.token != token or self._tissue_mpp != mpp:
+            return
+        self.tissue = tissue
+        self.tissue_found.emit(tissue)
+        self.ask(lambda desk: desk.set_tissue(tissue))
+
+    def refresh_soon(self) -> None:
+        """Take newer candidates of a running run, at most twice a second."""
+        if self.opened is not None and not self._refresh.isActive():
+            self._refresh.start()
+
+    @Slot()
+    def _refresh_now(self) -> None:
+        self.ask(lambda desk: desk.refresh())
+
+    # What is selected, where the viewer is, who reads by which rule.
+
+    def select(self, keys: Sequence[int], go: bool = False) -> None:
+        """Select figures, the current one first.
+
+        Args:
+            keys: of `view.figures`.
+            go: have the viewer go to the first.
+        """
+        selection = tuple(keys)
+        if selection != self.selection:
+            self.selection = selection
+            self.selection_changed.emit(selection)
+        if go and selection and self.view is not None:
+            figures = self.view.figures
+            row = figures.row(selection[0])
+            if row is not None:
+                self.go_to(float(figures.x0[row]), float(figures.y0[row]))
+
+    def go_to(self, x0: float, y0: float, magnification: float | None = None) -> None:
+        """Ask the viewer to show a place."""
+        self.go_requested.emit(Place0(x0, y0, magnification))
+
+    def set_reader(self, name: str, blinded: bool = False) -> None:
+        """Change who reads."""
+        self.reader_name, self.blinded = name, blinded
+        store = self.store
+        self.ask(lambda desk: desk.set_reader(_reader_id(store, name), blinded))
+
+    def set_protocol(self, protocol_id: str) -> None:
+        """Count by another rule."""
+        self.protocol_id = protocol_id
+        self.ask(lambda desk: desk.set_protocol(protocol_id))
+
+    def set_mpp(self, mpp: Mpp, origin: str) -> None:
+        """Set the pixel size of the open slide."""
+        self.ask(lambda desk: desk.set_mpp(mpp, origin))
+
+    def set_name(self, slide_id: int, name: str) -> None:
+        """Say what a slide is called from now on, once the store knows."""
+        if self.opened is not None and self.opened.slide_id == slide_id:
+            self.opened = replace(self.opened, name=name)
+            self.name_changed.emit(name)
+
+    # The end.
+
+    def shutdown(self, pump: Callable[[], None] | None = None) -> bool:
+        """Close the slide and end the threads after everything pressed is on disk.
+
+        Args:
+            pump: called while waiting, to keep the screen alive.
+
+        Returns:
+            Whether all threads ended in time.
+        """
+        self.close_slide()
+        ended = True
+        for thread in (self.desk_thread, self._tissue_thread, self.io):
+            drained = threading.Event()
+            thread.submit(drained.set, priority=LAST)
+            ended &= _wait(drained, pump)
+            ended &= thread.close(timeout_s=0.1 if not ended else LAST_WRITES_S)
+        if not ended:
+            log.error("a thread of the room did not end within %g s", LAST_WRITES_S)
+        return ended
+
+
+def _wait(drained: threading.Event, pump: Callable[[], None] | None) -> bool:
+    until_s = time.monotonic() + LAST_WRITES_S
+    while not drained.wait(0.02) and time.monotonic() < until_s:
+        if pump is not None:
+            pump()
+    return drained.is_set()
+
+
+def _use_mpp(slide: Slide, view: DeskView) -> None:
+    """What a reader set holds for every later read of this slide."""
+    if slide.mpp != view.mpp:
+        slide.mpp, slide.mpp_origin = view.mpp, view.mpp_origin
+
+
+def _stored_slide(store: Store, slide: Slide) -> StoredSlide:
+    """The slide in the store, added if need be; a pixel size that a reader set there stays.
+
+    Raises:
+        StoreError: the store is read-only and does not know the slide.
+    """
+    record = slide_record(slide)
+    if store.read_only:
+        for known in paged(store.slides):
+            if (known.identity_kind, known.identity) == (record.identity_kind, record.identity):
+                return known
+        raise StoreError(
+            f"The store {store.path} is read-only and does not know the slide {slide.name}.",
+            "Choose a store in which you may write.",
+        )
+    slide_id = store.add_slide(replace(record, mpp_x=None, mpp_y=None, mpp_origin=""))
+    stored = store.slide(slide_id)
+    if stored.mpp is None and slide.mpp is not None:
+        store.set_mpp(slide_id, slide.mpp, slide.mpp_origin)
+        stored = store.slide(slide_id)
+    return stored
+
+
+def _reader_id(store: Store, name: str) -> int:
+    if not store.read_only:
+        return store.add_reader(name)
+    readers = store.readers()
+    for reader in readers:
+        if reader.name == name:
+            return reader.id
+    if not readers:
+        raise StoreError(f"The store {store.path} is read-only and has no reader.")
+    return readers[0].id

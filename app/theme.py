@@ -39,3 +39,19 @@ MARKS = MarkColours(
     tissue=QColor("#607d8b"),
     selected=QColor("#ffea00"),
 )
+
+#: The density of mitoses from few to many, with alpha: blue-green to yellow stays apart from H&E,
+#: and lightness rises with density for readers who tell colours poorly.
+HEAT = (
+    QColor(38, 60, 140, 0),
+    QColor(38, 60, 140, 110),
+    QColor(24, 122, 148, 165),
+    QColor(60, 182, 122, 190),
+    QColor(180, 218, 60, 205),
+    QColor(255, 240, 80, 215),
+)
+#: Behind and around marks, so that they stand out from dark nuclei and from glass alike.
+CASING = QColor(255, 255, 255, 170)
+LABEL_GROUND = QColor(20, 22, 26, 200)
+LABEL_TEXT = QColor(250, 250, 250)
+SHADE = QColor(20, 22, 26, 70)

@@ -36,6 +36,8 @@ class Figures:
         verdict: (N,) uint8, index into `VERDICTS`: what counts for the present reader.
         disputed: (N,) bool; never set in a blinded reading.
         in_area: (N,) bool, inside the count area.
+        to_review: (N,) bool, asks for a verdict and has none: a candidate above the review
+            threshold, or a point that another reader placed. Known in a blinded reading too.
     """
 
     key: NDArray[np.int64]
@@ -47,6 +49,7 @@ class Figures:
     verdict: NDArray[np.uint8]
     disputed: NDArray[np.bool_]
     in_area: NDArray[np.bool_]
+    to_review: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
     def __len__(self) -> int:
         return len(self.key)
@@ -55,6 +58,16 @@ class Figures:
         """The row of a key, or None."""
         at = int(np.searchsorted(self.key, key))
         return at if at < len(self.key) and self.key[at] == key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A figure on which readers differ; `by_reader` holds their verdicts by their names."""
+
+    key: int
+    x0: float
+    y0: float
+    by_reader: Mapping[str, Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,8 @@ class DeskView:
         failed_windows0, blurred_windows0: what could not be read, what is out of focus.
         blur_acknowledged: by a reader for this run.
         undo_text, redo_text: what would be undone or redone; empty when there is nothing.
+        spots_settled: False while a verdict waits for the hot spots to be searched anew; then call
+            `Desk.settle_spots`.
         others: other readers with verdicts on this slide, by id, with how many; empty if blinded.
     """
 
@@ -179,4 +194,5 @@ class DeskView:
     blur_acknowledged: bool = False
     undo_text: str = ""
     redo_text: str = ""
+    spots_settled: bool = True
     others: Mapping[int, int] = field(default_factory=dict)

@@ -39,10 +39,11 @@ Backend = Literal["auto", "openslide", "fastslide"]
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The two networks of an analysis."""
+    """The two networks of an analysis; `why` says in a sentence why they run where they run."""
 
     detector: Detector
     classifier: Classifier
+    why: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -99,8 +100,12 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def load_models(device: str) -> Models:
+def load_models(device: str, threads: int | None = None) -> Models:
     """Load the shipped detector and classifier.
+
+    Args:
+        device: `auto`, `cuda`, `mps` or `cpu`.
+        threads: of torch on the CPU; None for one a core.
 
     Raises:
         DeviceError: the device is not there.
@@ -111,9 +116,9 @@ def load_models(device: str) -> Models:
     from models.detector import load_detector
     from models.device import pick_device, set_threads
 
-    set_threads()
+    set_threads(threads)
     picked = pick_device(device)
-    return Models(load_detector(device=picked), load_classifier(device=picked))
+    return Models(load_detector(device=picked), load_classifier(device=picked), picked.why)
 
 
 def open_for(path: Path, question: Question) -> tuple[Slide, Regions]:

@@ -15,3 +15,13 @@ def default_store() -> Path:
 def log_file() -> Path:
     """Where faults of the program are written with their tracebacks."""
     return Path(platformdirs.user_log_dir(APP, appauthor=False)) / "mitoscope.log"
+
+
+def settings_file() -> Path:
+    """What the reader changed from the defaults, as JSON."""
+    return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "settings.json"
+
+
+def desktop_log_file() -> Path:
+    """The desktop's log; older ones lie beside it with a number."""
+    return log_file().with_name("desktop.log")

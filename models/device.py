@@ -53,7 +53,7 @@ def pick_device(name: str = "auto") -> Device:
     if name not in DEVICES:
         raise DeviceError(f"Unknown device “{name}”.", f"Choose one of {', '.join(DEVICES)}.")
     if name in ("auto", "cuda"):
-        reason = _cuda_unusable()
+        reason = why_no_gpu()
         if reason is None:
             dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
             return Device("cuda", dtype, f"GPU {torch.cuda.get_device_name(0)}")
@@ -64,19 +64,40 @@ def pick_device(name: str = "auto") -> Device:
     if name == "mps":
         raise DeviceError("There is no Apple GPU on this machine.", "Use --device cpu.")
     dtype = torch.bfloat16 if _cpu_has_bf16() else torch.float32
-    why = "CPU, as asked" if name == "cpu" else f"CPU, because {_cuda_unusable()}"
+    why = "CPU, as asked" if name == "cpu" else f"CPU, because {why_no_gpu()}"
     return Device("cpu", dtype, why)
 
 
-def _cuda_unusable() -> str | None:
-    """Why CUDA cannot be used, or None when a trial kernel ran."""
+def why_no_gpu() -> str | None:
+    """Why no NVIDIA GPU is used, for the reader, or None when a trial kernel ran on one."""
+    if not torch.backends.cuda.is_built():
+        return "this installation's torch was built without CUDA"
     if not torch.cuda.is_available():
-        return "no CUDA driver or no GPU was found"
+        if not _has_nvidia_driver():
+            return "no CUDA driver or no GPU was found"
+        return f"the GPU's driver is too old for CUDA {torch.version.cuda}, or the GPU is not free"
     try:
         (torch.ones(8, device="cuda") * 2).sum().item()
-    except RuntimeError as error:  # driver too old, compute capability not in this build, …
-        return f"a trial computation failed ({str(error).splitlines()[0]})"
+    except RuntimeError as error:
+        return f"{_capability_note()}a trial computation failed ({str(error).splitlines()[0]})"
     return None
+
+
+def _has_nvidia_driver() -> bool:
+    """Whether the system has loaded NVIDIA's driver; where that cannot be told, False."""
+    if sys.platform == "win32":
+        return (Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32/nvcuda.dll").exists()
+    return Path("/proc/driver/nvidia/version").exists()
+
+
+def _capability_note() -> str:
+    """What is wrong if the GPU is older or newer than what torch was built for, else nothing."""
+    major, minor = torch.cuda.get_device_capability(0)
+    built = [name.removeprefix("sm_") for name in torch.cuda.get_arch_list() if "sm_" in name]
+    # A build for 8.0 also runs on 8.6: the major version decides.
+    if not built or any(name[:-1] == str(major) for name in built):
+        return ""
+    return f"the GPU has compute capability {major}.{minor}, for which torch was not built: "
 
 
 def _cpu_has_bf16() -> bool:

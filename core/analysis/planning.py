@@ -39,6 +39,7 @@ class AnalysisRequest:
         regions: where to look.
         again: make a new run even if there is one of the same key.
         reader_threads: threads that read and decode.
+        region_ids: of the regions where they are in the store already; None: they are added.
         grid_shift_px: shifts the grid of windows, detector pixels; for tests.
     """
 
@@ -46,6 +47,7 @@ class AnalysisRequest:
     regions: Regions = field(default_factory=Regions)
     again: bool = False
     reader_threads: int = field(default_factory=default_reader_threads)
+    region_ids: tuple[int, ...] | None = None
     grid_shift_px: tuple[int, int] = (0, 0)
 
 
@@ -93,11 +95,12 @@ class Plan:
         """Put slide, regions and run into the store, or find them there."""
         slide_id = store.add_slide(slide_record(slide))
         regions = request.regions
-        region_ids = []
-        if regions.tumour is not None:
-            region_ids.append(store.add_region(slide_id, "tumour", regions.tumour.wkb))
-        if regions.excluded is not None:
-            region_ids.append(store.add_region(slide_id, "excluded", regions.excluded.wkb))
+        region_ids = list(request.region_ids or ())
+        if request.region_ids is None:
+            if regions.tumour is not None:
+                region_ids.append(store.add_region(slide_id, "tumour", regions.tumour.wkb))
+            if regions.excluded is not None:
+                region_ids.append(store.add_region(slide_id, "excluded", regions.excluded.wkb))
         spec = RunSpec(
             key=run_key(self.parameters),
             slide_id=slide_id,

@@ -59,9 +59,16 @@ def add_slide(connection: Connection, slide: SlideRecord) -> int:
 def add_calibration(
     connection: Connection, slide_id: int, mpp: Mpp, origin: str, reader_id: int | None
 ) -> int:
-    """Add a version of a slide's pixel size, unless the newest one says the same."""
+    """Add a version of a slide's pixel size, unless the newest one says the same.
+
+    A program (no reader) that repeats what a reader set says the same.
+    """
     newest = newest_calibration(connection, slide_id)
-    if newest and (newest.mpp, newest.origin, newest.reader_id) == (mpp, origin, reader_id):
+    if (
+        newest
+        and (newest.mpp, newest.origin) == (mpp, origin)
+        and reader_id in (None, newest.reader_id)
+    ):
         return newest.id
     query = (
         insert(CalibrationRow)

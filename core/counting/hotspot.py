@@ -148,35 +148,88 @@ def place_count_area(
     Raises:
         ValueError: no tissue at all, wrong shape of `points_um`, places that are not finite.
     """
-    points = _checked(points_um)
+    return place_on(
+        prepare_ground(shape, tissue, cell_um, origin_um, one_piece=one_piece), points_um, k
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlacingGround:
+    """What placing a shape on tissue needs besides the points; good as long as the tissue is.
+
+    Attributes:
+        shape: the count area.
+        cell_um: width and height of a cell of the tissue's mask.
+        origin_um: x and y of the top left corner of cell (0, 0).
+        tissue_mm2: all the tissue.
+        pieces: on which the shape may lie; empty where all the tissue is smaller than the shape.
+    """
+
+    shape: CountShape
+    cell_um: tuple[float, float]
+    origin_um: tuple[float, float]
+    tissue_mm2: float
+    pieces: "tuple[_Piece, ...]"
+
+
+def prepare_ground(
+    shape: CountShape,
+    tissue: NDArray[np.bool_],
+    cell_um: tuple[float, float],
+    origin_um: tuple[float, float] = (0.0, 0.0),
+    *,
+    one_piece: bool = True,
+) -> PlacingGround:
+    """The part of `place_count_area` that does not depend on the points, and takes longest.
+
+    Raises:
+        ValueError: no tissue at all.
+    """
     if not tissue.any():
         raise ValueError("no tissue to count in")
     area_mm2 = tissue_mm2(tissue, *cell_um)
-    if area_mm2 < shape.area_mm2:
-        return Placement((), True, len(points), area_mm2, area_mm2, shape)
-    pieces = _pieces(points, shape, tissue, cell_um, origin_um, one_piece=one_piece)
+    pieces: list[_Piece] = []
+    if area_mm2 >= shape.area_mm2:
+        pieces = _pieces(shape, tissue, cell_um, origin_um, one_piece=one_piece)
+    return PlacingGround(shape, cell_um, origin_um, area_mm2, tuple(pieces))
+
+
+def place_on(ground: PlacingGround, points_um: Floats, k: int = 1) -> Placement:
+    """Place the count area on prepared ground; see `place_count_area`.
+
+    Raises:
+        ValueError: wrong shape of `points_um`, places that are not finite.
+    """
+    points, shape = _checked(points_um), ground.shape
+    if not ground.pieces:
+        return Placement((), True, len(points), ground.tissue_mm2, ground.tissue_mm2, shape)
+    holds = [_held_points(points, piece) for piece in ground.pieces]
     spots: list[tuple[HotSpot, _Piece]] = []
     free = np.ones(len(points), dtype=bool)
     for _ in range(k):
         taken = [spot.centre_um for spot, _ in spots]
-        offers = [(_best(points, free & p.holds, shape, p.allowed, taken), p) for p in pieces]
+        offers = [
+            (_best(points, free & own, shape, piece.allowed, taken), piece)
+            for piece, own in zip(ground.pieces, holds, strict=True)
+        ]
         known = [(spot, piece) for spot, piece in offers if spot is not None]
         if not known:
             break
         spots.append(min(known, key=lambda offer: (-offer[0].count, *offer[0].centre_um[::-1])))
         free[list(spots[-1][0].members)] = False
     if not spots:  # no points, or none that an allowed placement holds
-        centre = _amid(pieces[0].allowed)
+        centre = _amid(ground.pieces[0].allowed)
         assert centre is not None  # the piece that holds the most has a cell by definition
-        spots = [(HotSpot(centre, 0, shape.polygon_um(centre), ()), pieces[0])]
+        spots = [(HotSpot(centre, 0, shape.polygon_um(centre), ()), ground.pieces[0])]
     first, piece = spots[0]
-    held_cells = float(_at_cells(np.array([first.centre_um]), piece.held, cell_um, origin_um)[0])
+    cell_um = ground.cell_um
+    at_first = _at_cells(np.array([first.centre_um]), piece.held, cell_um, ground.origin_um)
     return Placement(
         spots=tuple(spot for spot, _ in spots),
         whole_tissue=False,
         counted=first.count,
         counted_area_mm2=shape.area_mm2,
-        covered_mm2=held_cells * cell_um[0] * cell_um[1] / UM2_PER_MM2,
+        covered_mm2=float(at_first[0]) * cell_um[0] * cell_um[1] / UM2_PER_MM2,
         shape=shape,
         own_cells=piece.own,
     )
@@ -184,16 +237,21 @@ def place_count_area(
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A piece of tissue: allowed centres, the tissue held there, its cells and its points."""
+    """A piece of tissue: allowed centres, the tissue held there, and its cells."""
 
     allowed: AllowedCentres
     held: Floats
     own: AllowedCentres | None
-    holds: NDArray[np.bool_]
+
+
+def _held_points(points: Floats, piece: _Piece) -> NDArray[np.bool_]:
+    """Which points belong to a piece."""
+    if piece.own is None:
+        return np.ones(len(points), dtype=bool)
+    return _of_cells(points, piece.own)
 
 
 def _pieces(
-    points: Floats,
     shape: CountShape,
     tissue: NDArray[np.bool_],
     cell_um: tuple[float, float],
@@ -204,8 +262,7 @@ def _pieces(
     """The pieces on which the shape may lie, that which holds the most tissue first."""
     if not one_piece:
         held = tissue_held(tissue, *cell_um, shape)
-        everywhere = np.ones(len(points), dtype=bool)
-        return [_Piece(allowed_from_held(held, *cell_um, origin_um), held, None, everywhere)]
+        return [_Piece(allowed_from_held(held, *cell_um, origin_um), held, None)]
     labels, _ = ndimage.label(tissue, structure=np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -225,7 +282,7 @@ def _pieces(
     for label, held in held_by:
         own = AllowedCentres(nearest == label, *cell_um, origin_um)
         allowed = allowed_from_held(held, *cell_um, origin_um, most)
-        pieces.append(_Piece(allowed, held, own, _of_cells(points, own)))
+        pieces.append(_Piece(allowed, held, own))
     pieces = [piece for piece in pieces if piece.allowed.mask.any()]
     return sorted(pieces, key=lambda piece: -float(piece.held.max()))
 

@@ -85,6 +85,10 @@ class AreaView:
         locked: whether its area is held to the protocol's.
         state: `proposed` by the program, or `accepted` by a reader (then it never moves by itself).
         lineage: of its region in the store.
+        piece: the piece of readable tissue that it counts on, numbered as in its `Ground`; 0 for
+            all of them.
+        anchor0: a place whose nearest piece that is, level-0 pixels; None: the piece of which it
+            holds the most.
     """
 
     polygon0: shapely.Polygon
@@ -98,15 +102,35 @@ class AreaView:
     locked: bool
     state: Literal["proposed", "accepted"]
     lineage: str = ""
+    piece: int = 0
+    anchor0: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpotView:
-    """A place where the count area would hold many mitoses."""
+    """A place where the count area would hold many mitoses; `anchor0` as in `AreaView`."""
 
     centre0: tuple[float, float]
     polygon0: shapely.Polygon
     mitoses: int
+    anchor0: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that stands between a count and its signature.
+
+    Attributes:
+        kind: what it is about; the panel knows what to offer.
+        text: in plain words.
+        keys: the figures it is about, the one to look at first at the head.
+        place0: where to look, level-0 pixels; None where there is no place.
+    """
+
+    kind: Literal["unreviewed", "unsure", "failed", "blur", "tumour", "mpp", "run", "area"]
+    text: str
+    keys: tuple[int, ...] = ()
+    place0: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +147,7 @@ class CountView:
         spots: the best places, best first; the first may be better than the area accepted.
         spots_name: `hot spot`, or `hot spot of all tissue` without a tumour region.
         better: the best place where it holds more than the accepted area does, else None.
-        blockers: why it cannot be signed, in plain words; empty when it can.
+        blockers: why it cannot be signed; empty when it can.
         signed: the signed count, frozen.
     """
 
@@ -136,7 +160,7 @@ class CountView:
     spots: tuple[SpotView, ...] = ()
     spots_name: str = "hot spot of all tissue"
     better: SpotView | None = None
-    blockers: tuple[str, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
     signed: CountRecord | None = None
 
 

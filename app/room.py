@@ -247,6 +247,8 @@ class Room(QObject):
             return False
         self.view = view
         _use_mpp(opened.slide, view)
+        if not view.spots_settled:
+            self._settle(token)
         gone = [key for key in self.selection if view.figures.row(key) is None]
         self.view_changed.emit(view)
         if gone:
@@ -254,6 +256,17 @@ class Room(QObject):
         if view.mpp is not None and view.mpp != self._tissue_mpp:
             self._find_tissue(opened, view.mpp)
         return True
+
+    def _settle(self, token: int) -> None:
+        """Have the hot spots searched anew once no verdict waits."""
+        desk = self._desk
+        if desk is not None:
+            self.desk_thread.submit(
+                desk.settle_spots,
+                lambda view: self._take(token, view),
+                self.failed.emit,
+                priority=1,
+            )
 
     def _find_tissue(self, opened: OpenedSlide, mpp: Mpp) -> None:
         self._tissue_mpp = mpp

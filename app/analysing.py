@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from app import __version__
 from core.analysis.count import MitoticCount, count_run, save_count
@@ -29,12 +29,10 @@ from core.exchange.csv import (
 )
 from core.exchange.geojson import read_regions
 from core.ports import Classifier, Detector
-from core.slides.reader import Slide, open_slide
+from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
-
-Backend = Literal["auto", "openslide", "fastslide"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from core.analysis.pipeline import RunSummary, analyze
 from core.analysis.planning import AnalysisRequest, Plan, default_reader_threads, make_plan
 from core.analysis.tiling import Window
 from core.slides.crops import read_crops
-from core.slides.reader import Backend, Slide, open_slide
+from core.slides.reader import Slide, open_slide
 from core.store import open_store
 from models.classifier import CropClassifier
 from models.detector import HeatmapDetector
@@ -91,7 +91,7 @@ def measure_speed(
     threads = threads or default_reader_threads()
     request = AnalysisRequest("benchmark", reader_threads=threads)
     with open_slide(path) as slide:
-        backend: Backend = "fastslide" if slide.backend == "fastslide" else "openslide"
+        backend = slide.backend
         inputs = _prepare(slide, detector, classifier, request)
     records: list[dict[str, float]] = []
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
 from app import analysing
-from app.analysing import Backend, Models, Question, SlideResult
+from app.analysing import Models, Question, SlideResult
 from app.paths import default_store
 from app.progress_bar import ProgressBar
 from app.stopping import ctrl_c_cancels
@@ -16,9 +16,10 @@ from core.cancel import Cancelled, CancelToken
 from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol
 from core.errors import InputError, StoreError, UserError
 from core.exchange.csv import RESEARCH_USE
+from core.slides.reader import Backend
 from core.store import Store, open_store
 
-BACKENDS = ("auto", "openslide", "fastslide")
+BACKENDS: tuple[str, ...] = get_args(Backend)
 FAILED, STOPPED = 2, 130
 
 
@@ -40,7 +41,7 @@ def analyze(
         typer.Option(metavar="DIR", help="Folder for the CSV files; else beside the store."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
-    backend: Annotated[str, typer.Option(help="auto, openslide or fastslide.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, openslide, turbo or fastslide.")] = "auto",
     again: Annotated[
         bool, typer.Option("--again", help="Analyse anew, even if there is a result.")
     ] = False,

@@ -1,6 +1,7 @@
-"""Two libraries that decode pixels: OpenSlide, the reference, and fastslide, the faster one.
+"""Two libraries that read slides: OpenSlide, the reference, and fastslide, a faster one.
 
-Both answer the same question: a rectangle of one level in that level's own whole pixels.
+They answer the same question, as does `turbo`: a rectangle of one level in that level's own whole
+pixels.
 """
 
 import queue
@@ -58,6 +59,7 @@ class OpenSlidePixels:
         path: the slide file.
 
     Attributes:
+        path: the slide file.
         properties: what the file says of itself.
         level_dimensions: (width, height) of each level.
         downsamples: OpenSlide's own factor of each level.
@@ -73,7 +75,7 @@ class OpenSlidePixels:
         self.level_dimensions = tuple((int(w), int(h)) for w, h in handle.level_dimensions)
         self.downsamples = tuple(float(d) for d in handle.level_downsamples)
         self.background = _background(self.properties)
-        self._path, self._lock = path, threading.Lock()
+        self.path, self._lock = path, threading.Lock()
         self._handle: openslide.OpenSlide | None = handle
         self._readers: dict[int, int] = {}
 
@@ -108,7 +110,7 @@ class OpenSlidePixels:
         """The shared handle; broken by an error, it is closed when its last reader has left."""
         with self._lock:
             if self._handle is None:
-                self._handle = openslide.OpenSlide(self._path)
+                self._handle = openslide.OpenSlide(self.path)
             handle = self._handle
             self._readers[id(handle)] = self._readers.get(id(handle), 0) + 1
         failed = True
@@ -129,10 +131,10 @@ class OpenSlidePixels:
         self, corner: tuple[int, int], level: int, size: tuple[int, int]
     ) -> Image.Image:
         try:
-            with openslide.OpenSlide(self._path) as handle:
+            with openslide.OpenSlide(self.path) as handle:
                 return handle.read_region(corner, level, size)
         except openslide.OpenSlideError as error:
-            raise _read_error(self._path, str(error)) from error
+            raise _read_error(self.path, str(error)) from error
 
 
 class _Worker:

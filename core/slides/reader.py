@@ -17,17 +17,16 @@ from numpy.typing import NDArray
 
 from core.errors import PixelSizeError, SlideError
 from core.geometry import Mpp, Rect0
-from core.slides.agreement import compare_sources
-from core.slides.backends import FastSlidePixels, OpenSlidePixels, PixelSource, SlideReadError
+from core.slides.backends import OpenSlidePixels, PixelSource, SlideReadError
+from core.slides.choice import Backend, Choice, choose_source
 from core.slides.levels import true_scales
 from core.slides.overview import read_overview
 from core.slides.pixelsize import check_mpp, find_mpp
 from core.slides.resample import plan_source, resample
 from core.slides.tiletable import TileTable, TruncatedSlideError
 
-__all__ = ["Slide", "SlideIdentity", "SlideReadError", "open_slide"]
+__all__ = ["Backend", "Slide", "SlideIdentity", "SlideReadError", "open_slide"]
 
-Backend = Literal["auto", "openslide", "fastslide"]
 MIB = 1 << 20
 # A level may be this much coarser than what is asked for and still count as fine enough.
 LEVEL_SLACK = 1.01
@@ -63,7 +62,7 @@ class Slide:
         bounds: where the scanner put pixels (`openslide.bounds-*`), else the whole.
         background: colour behind the pixels, (red, green, blue).
         vendor: OpenSlide's name of the format.
-        backend: `openslide` or `fastslide`, as chosen at opening.
+        backend: `openslide`, `turbo` or `fastslide`, as chosen at opening.
         backend_note: why.
     """
 
@@ -81,7 +80,8 @@ class Slide:
         self.bounds = _bounds(properties, self.level_dimensions[0])
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
         self.background = reference.background
-        self.backend, self.backend_note = "openslide", ""
+        self.backend: Backend = "openslide"
+        self.backend_note = ""
         self._sources: list[PixelSource] = []
         self._state = threading.Condition()
         self._reading, self._closed = 0, False
@@ -192,9 +192,10 @@ class Slide:
     ) -> None:
         self.close()
 
-    def _use(self, sources: list[PixelSource], backend: str, note: str) -> None:
-        """Set the pixel sources (the one to read with comes first)."""
-        self._sources, self.backend, self.backend_note = sources, backend, note
+    def _use(self, choice: Choice) -> None:
+        """Set what reads the pixels."""
+        self._sources = list(choice.sources)
+        self.backend, self.backend_note = choice.backend, choice.note
 
     def _level_for(self, step0_x: float, step0_y: float) -> int:
         fine = [
@@ -226,12 +227,12 @@ def open_slide(path: Path, *, mpp: float | None = None, backend: Backend = "auto
     Args:
         path: the slide file.
         mpp: µm per level-0 pixel that overrides what the file says.
-        backend: `auto` takes fastslide where it agrees with OpenSlide, else OpenSlide.
+        backend: what decodes the pixels; see `choose_source`.
 
     Raises:
         PixelSizeError: `mpp` is not positive or absurd.
         SlideError: no such file, a folder, empty, truncated, of an unknown format, or (with
-            `backend="fastslide"`) unreadable for fastslide.
+            another backend than `auto`) unreadable for what was asked for.
     """
     typed = None if mpp is None else check_mpp(mpp)
     _check_file(path)
@@ -248,41 +249,8 @@ def open_slide(path: Path, *, mpp: float | None = None, backend: Backend = "auto
         raise _truncated(path) from None
     pixel_size = (typed, "typed") if typed else find_mpp(reference.properties)
     slide = Slide(path, reference, pixel_size)
-    slide._use(*_choose(path, slide, reference, tiles, backend))
+    slide._use(choose_source(reference, tiles, backend))
     return slide
-
-
-def _choose(
-    path: Path,
-    slide: Slide,
-    reference: OpenSlidePixels,
-    tiles: TileTable | None,
-    backend: Backend,
-) -> tuple[list[PixelSource], str, str]:
-    """Pick the pixel library: the sources, its name and why."""
-    note = "OpenSlide was asked for"
-    if backend == "auto" and tiles is None:
-        # Without a tile table damage could pass unnoticed, see tiletable.
-        note = "not a TIFF with JPEG tiles: OpenSlide alone reads it"
-    elif backend != "openslide":
-        try:
-            fast = FastSlidePixels(path, reference, tiles)
-        except SlideReadError as error:
-            if backend == "fastslide":
-                reference.close()
-                raise SlideError(
-                    f"fastslide cannot read the slide {path.name}: {error.message}",
-                    "Use --backend openslide or auto.",
-                ) from error
-            return [reference], "openslide", error.message
-        if backend == "fastslide":
-            return [fast, reference], "fastslide", "fastslide was asked for"
-        verdict = compare_sources(reference, fast, slide.level_dimensions)
-        if verdict.agrees:
-            return [fast, reference], "fastslide", f"fastslide {verdict.note}"
-        fast.close()
-        return [reference], "openslide", f"fastslide was not used: {verdict.note}"
-    return [reference], "openslide", note
 
 
 def _check_file(path: Path) -> None:

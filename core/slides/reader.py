@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 
 from core.errors import PixelSizeError, SlideError
 from core.geometry import Mpp, Rect0
+from core.slides import associated
 from core.slides.backends import OpenSlidePixels, PixelSource, SlideReadError
 from core.slides.choice import Backend, Choice, choose_source
-from core.slides.levels import true_scales
+from core.slides.levels import LevelScale, true_scales
 from core.slides.overview import read_overview
 from core.slides.pixelsize import check_mpp, find_mpp
 from core.slides.resample import plan_source, resample
@@ -62,6 +64,8 @@ class Slide:
         bounds: where the scanner put pixels (`openslide.bounds-*`), else the whole.
         background: colour behind the pixels, (red, green, blue).
         vendor: OpenSlide's name of the format.
+        objective: magnification of the scanner's objective, or None if unknown.
+        file_tile_px: side of the file's own tiles on level 0; 0 where they are not square.
         backend: `openslide`, `turbo` or `fastslide`, as chosen at opening.
         backend_note: why.
     """
@@ -80,11 +84,31 @@ class Slide:
         self.bounds = _bounds(properties, self.level_dimensions[0])
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
         self.background = reference.background
+        self.objective = _positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER, ""))
+        tile = {properties.get(f"openslide.level[0].tile-{side}") for side in ("width", "height")}
+        self.file_tile_px = int(tile.pop() or 0) if len(tile) == 1 else 0
         self.backend: Backend = "openslide"
         self.backend_note = ""
         self._sources: list[PixelSource] = []
         self._state = threading.Condition()
         self._reading, self._closed = 0, False
+
+    @property
+    def level_scales(self) -> tuple[LevelScale, ...]:
+        """Level-0 pixels per pixel of each level, along each axis."""
+        return self._scales
+
+    def read_profile(self) -> bytes | None:
+        """The ICC profile of the pixels, or None; reads the file. See `associated`."""
+        return associated.read_profile(self.path)
+
+    def associated_names(self) -> tuple[str, ...]:
+        """Names of label, macro image and the like; reads the file. See `associated`."""
+        return associated.list_associated(self.path)
+
+    def read_associated(self, name: str) -> NDArray[np.uint8]:
+        """One of them, (h, w, 3) uint8; it may show the patient's name."""
+        return associated.read_associated(self.path, name)
 
     def require_mpp(self) -> Mpp:
         """The pixel size, or PixelSizeError with the hint to give one."""
@@ -291,6 +315,14 @@ def _truncated(path: Path) -> SlideError:
         f"The slide {path.name} is cut off: its last tiles lie beyond the end of the file.",
         "Copy it again from the scanner.",
     )
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
 
 
 def _bounds(properties: Mapping[str, str], size: tuple[int, int]) -> Rect0:

@@ -108,9 +108,15 @@ class CrashDialog(QDialog):
 
 
 class AboutDialog(QDialog):
-    """What this program is, what it is made of, and what it must not be used for."""
+    """What this program is, what it is made of, and what it must not be used for.
 
-    def __init__(self, store_note: str, parent: QWidget | None = None) -> None:
+    Args:
+        parts: as `versions` gives them, which looks at files.
+        store_note: where the results are kept, and how.
+        parent: the window.
+    """
+
+    def __init__(self, parts: str, store_note: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("About Mitoscope"))
         self.setMinimumSize(520, 480)
@@ -125,14 +131,14 @@ class AboutDialog(QDialog):
         )
         use = QLabel(RESEARCH_USE, wordWrap=True)
         use.setProperty("strong", True)
-        parts = QPlainTextEdit(versions(), readOnly=True)
+        listed = QPlainTextEdit(parts, readOnly=True)
         store = QLabel(store_note, wordWrap=True)
         store.setProperty("faint", True)
         store.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        for widget in (title, text, use, parts, store, buttons):
+        for widget in (title, text, use, listed, store, buttons):
             layout.addWidget(widget)
 
 

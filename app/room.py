@@ -15,17 +15,18 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.bridge import GuiBridge, WorkThread
-from core.analysis.planning import slide_record
+from app.listing import load_listing, neighbour
+from app.opening import Ready, prepare, reader_id
 from core.cancel import Cancelled
 from core.counting.protocols import DEFAULT_PROTOCOL
-from core.errors import StoreError, UserError
+from core.errors import UserError
 from core.geometry import Mpp
 from core.reading.desk import Desk
 from core.reading.view import DeskView
 from core.slides.reader import Backend, Slide, open_slide
 from core.slides.tissue import Tissue, find_tissue
 from core.store import Store, StoredSlide
-from core.store.base import paged
+from core.store.desk_records import ViewedArea, ViewState
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,16 @@ class OpenedSlide:
         slide_id: the store's.
         token: grows with every slide opened; requests and answers carry it.
         name: the alias, or the file's name where none is set.
+        state: where this reader left it, if anywhere.
+        viewed: what this reader saw of it, if anything.
     """
 
     slide: Slide
     slide_id: int
     token: int
     name: str = ""
+    state: ViewState | None = None
+    viewed: ViewedArea | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +65,6 @@ class Place0:
     x0: float
     y0: float
     magnification: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """What the desk thread made of a slide that the io thread opened."""
-
-    desk: Desk
-    view: DeskView
-    stored: StoredSlide
 
 
 class Room(QObject):
@@ -149,6 +145,19 @@ class Room(QObject):
             priority=-1,
         )
 
+    def open_next(self, step: int) -> None:
+        """Open the next (1) or previous (-1) slide in the order of the cases."""
+        store, reader = self.store, self.reader_name
+        here = None if self.opened is None else self.opened.slide_id
+
+        def found(stored: StoredSlide | None) -> None:
+            if stored is not None:
+                self.open(Path(stored.path))
+
+        self.desk_thread.submit(
+            lambda: neighbour(load_listing(store, reader), here, step), found, self.failed.emit
+        )
+
     def close_slide(self) -> None:
         """Close the slide in order: readers let go first, then the file is closed."""
         self._next_token()
@@ -165,21 +174,14 @@ class Room(QObject):
             return
         reader, blinded, protocol_id = self.reader_name, self.blinded, self.protocol_id
 
-        def work() -> _Ready:
+        def work() -> Ready:
             try:
-                stored = _stored_slide(self.store, slide)
-                desk = Desk(
-                    self.store,
-                    stored.id,
-                    _reader_id(self.store, reader),
-                    protocol_id=protocol_id,
-                    blinded=blinded,
+                return prepare(
+                    self.store, slide, reader, blinded=blinded, protocol_id=protocol_id, mpp=mpp
                 )
-                view = desk.view() if mpp is None else desk.set_mpp(Mpp(mpp, mpp), "typed")
             except BaseException:
                 slide.close()
                 raise
-            return _Ready(desk, view, stored)
 
         self.desk_thread.submit(
             work,
@@ -192,15 +194,17 @@ class Room(QObject):
             self.opening.emit("")
         self.failed.emit(error)
 
-    def _enter(self, token: int, slide: Slide, ready: _Ready) -> None:
+    def _enter(self, token: int, slide: Slide, ready: Ready) -> None:
         if token != self._token:
             self._tissue_thread.submit(slide.close)
             return
         self._leave()
         self._desk = ready.desk
         _use_mpp(slide, ready.view)
+        stored = ready.stored
+        self.protocol_id = ready.protocol_id
         self.opened = OpenedSlide(
-            slide, ready.stored.id, token, ready.stored.alias or ready.stored.name
+            slide, stored.id, token, stored.alias or stored.name, ready.state, ready.viewed
         )
         self.opening.emit("")
         self.slide_opened.emit(self.opened)
@@ -291,6 +295,13 @@ class Room(QObject):
         if self.opened is not None and not self._refresh.isActive():
             self._refresh.start()
 
+    def use_run(self, slide_id: int, run_id: int) -> None:
+        """Show the candidates of a run, if its slide is the open one."""
+        if self.opened is None or self.opened.slide_id != slide_id:
+            return
+        shown = None if self.view is None or self.view.run is None else self.view.run.id
+        self.ask(lambda desk: desk.refresh() if shown == run_id else desk.use_run(run_id))
+
     @Slot()
     def _refresh_now(self) -> None:
         self.ask(lambda desk: desk.refresh())
@@ -322,7 +333,7 @@ class Room(QObject):
         """Change who reads."""
         self.reader_name, self.blinded = name, blinded
         store = self.store
-        self.ask(lambda desk: desk.set_reader(_reader_id(store, name), blinded))
+        self.ask(lambda desk: desk.set_reader(reader_id(store, name), blinded))
 
     def set_protocol(self, protocol_id: str) -> None:
         """Count by another rule."""
@@ -332,6 +343,20 @@ class Room(QObject):
     def set_mpp(self, mpp: Mpp, origin: str) -> None:
         """Set the pixel size of the open slide."""
         self.ask(lambda desk: desk.set_mpp(mpp, origin))
+
+    def remember(self, state: ViewState, viewed: ViewedArea | None = None) -> None:
+        """Keep where the present reader is on the open slide, and what of it was seen."""
+        opened, view, store = self.opened, self.view, self.store
+        if opened is None or view is None or store.read_only:
+            return
+        slide_id, who = opened.slide_id, view.reader.id
+
+        def work() -> None:
+            store.save_view_state(slide_id, who, state)
+            if viewed is not None:
+                store.save_viewed_area(slide_id, who, viewed)
+
+        self.desk_thread.submit(work, None, self.failed.emit, priority=2)
 
     def set_name(self, slide_id: int, name: str) -> None:
         """Say what a slide is called from now on, once the store knows."""
@@ -374,38 +399,3 @@ def _use_mpp(slide: Slide, view: DeskView) -> None:
     """What a reader set holds for every later read of this slide."""
     if slide.mpp != view.mpp:
         slide.mpp, slide.mpp_origin = view.mpp, view.mpp_origin
-
-
-def _stored_slide(store: Store, slide: Slide) -> StoredSlide:
-    """The slide in the store, added if need be; a pixel size that a reader set there stays.
-
-    Raises:
-        StoreError: the store is read-only and does not know the slide.
-    """
-    record = slide_record(slide)
-    if store.read_only:
-        for known in paged(store.slides):
-            if (known.identity_kind, known.identity) == (record.identity_kind, record.identity):
-                return known
-        raise StoreError(
-            f"The store {store.path} is read-only and does not know the slide {slide.name}.",
-            "Choose a store in which you may write.",
-        )
-    slide_id = store.add_slide(replace(record, mpp_x=None, mpp_y=None, mpp_origin=""))
-    stored = store.slide(slide_id)
-    if stored.mpp is None and slide.mpp is not None:
-        store.set_mpp(slide_id, slide.mpp, slide.mpp_origin)
-        stored = store.slide(slide_id)
-    return stored
-
-
-def _reader_id(store: Store, name: str) -> int:
-    if not store.read_only:
-        return store.add_reader(name)
-    readers = store.readers()
-    for reader in readers:
-        if reader.name == name:
-            return reader.id
-    if not readers:
-        raise StoreError(f"The store {store.path} is read-only and has no reader.")
-    return readers[0].id

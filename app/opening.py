@@ -1,0 +1,101 @@
+"""What the desk thread does when a slide is opened: the store's side of it."""
+
+from dataclasses import dataclass, replace
+
+from core.analysis.planning import slide_record
+from core.errors import StoreError
+from core.geometry import Mpp
+from core.reading.desk import Desk
+from core.reading.view import DeskView
+from core.slides.reader import Slide
+from core.store import Store, StoredSlide
+from core.store.base import paged
+from core.store.desk_records import ViewedArea, ViewState
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A slide with its desk.
+
+    Attributes:
+        desk: for the desk thread only.
+        view: the first one.
+        stored: the store's slide.
+        state: where this reader left it, if anywhere.
+        viewed: what this reader saw of it, if anything.
+        protocol_id: the rule by which it is counted.
+    """
+
+    desk: Desk
+    view: DeskView
+    stored: StoredSlide
+    state: ViewState | None
+    viewed: ViewedArea | None
+    protocol_id: str
+
+
+def prepare(
+    store: Store, slide: Slide, reader: str, *, blinded: bool, protocol_id: str, mpp: float | None
+) -> Ready:
+    """Find or add a slide and sit down at it.
+
+    Args:
+        store: where it is kept.
+        slide: open.
+        reader: who reads.
+        blinded: whether scores and other readers are hidden.
+        protocol_id: the rule, where the reader had no other on this slide.
+        mpp: µm per level-0 pixel that the reader gives now.
+
+    Raises:
+        StoreError: the store is read-only and knows no such slide or reader.
+    """
+    stored = stored_slide(store, slide)
+    who = reader_id(store, reader)
+    state = store.view_state(stored.id, who)
+    protocol = (state.protocol if state is not None else "") or protocol_id
+    desk = Desk(store, stored.id, who, protocol_id=protocol, blinded=blinded)
+    view = desk.view() if mpp is None else desk.set_mpp(Mpp(mpp, mpp), "typed")
+    if not store.read_only:
+        store.note_opened(stored.id)
+    return Ready(desk, view, stored, state, store.viewed_area(stored.id, who), protocol)
+
+
+def stored_slide(store: Store, slide: Slide) -> StoredSlide:
+    """The slide in the store, added if need be; a pixel size that a reader set there stays.
+
+    Raises:
+        StoreError: the store is read-only and does not know the slide.
+    """
+    record = slide_record(slide)
+    if store.read_only:
+        for known in paged(store.slides):
+            if (known.identity_kind, known.identity) == (record.identity_kind, record.identity):
+                return known  # type: ignore[no-any-return]
+        raise StoreError(
+            f"The store {store.path} is read-only and does not know the slide {slide.name}.",
+            "Choose a store in which you may write.",
+        )
+    slide_id = store.add_slide(replace(record, mpp_x=None, mpp_y=None, mpp_origin=""))
+    stored = store.slide(slide_id)
+    if stored.mpp is None and slide.mpp is not None:
+        store.set_mpp(slide_id, slide.mpp, slide.mpp_origin)
+        stored = store.slide(slide_id)
+    return stored
+
+
+def reader_id(store: Store, name: str) -> int:
+    """The store's id of a reader, added if need be; in a read-only store, of any reader.
+
+    Raises:
+        StoreError: the store is read-only and has no reader.
+    """
+    if not store.read_only:
+        return store.add_reader(name)
+    readers = store.readers()
+    for reader in readers:
+        if reader.name == name:
+            return reader.id
+    if not readers:
+        raise StoreError(f"The store {store.path} is read-only and has no reader.")
+    return readers[0].id

@@ -53,11 +53,16 @@ class PointState:
         return max(self.by_reader.values(), key=lambda verdict: verdict.id)
 
 
+def _state_key(verdict: VerdictRecord) -> tuple[int, int | None]:
+    """Verdicts of one key follow one another: a reader's of a point, or a point's consensus."""
+    return verdict.point_id, None if verdict.consensus else verdict.reader_id
+
+
 def current_states(verdicts: Iterable[VerdictRecord]) -> dict[int, PointState]:
     """The state of every point, by point id, from verdicts in any order."""
     newest: dict[tuple[int, int | None], VerdictRecord] = {}
     for verdict in verdicts:
-        key = (verdict.point_id, None if verdict.consensus else verdict.reader_id)
+        key = _state_key(verdict)
         known = newest.get(key)
         if known is None or known.id < verdict.id:
             newest[key] = verdict
@@ -127,88 +132,19 @@ def tally(called: Iterable[tuple[VerdictRecord | None, Label | None]]) -> Tally:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Inverse:
-    """What takes an action back: verdicts to append, each naming the one it undoes."""
-
-    verdicts: Sequence[NewVerdict]
-    consensus: bool
-
-
-@dataclass(slots=True)
-class _Step:
-    """A reader's action with the undo and redo actions that followed it.
-
-    Attributes:
-        chain: the verdicts of the action, of its undo, of its redo, and so on.
-    """
-
-    chain: list[list[VerdictRecord]]
-
-    @property
-    def done(self) -> bool:
-        """Whether it stands: an even number of inversions."""
-        return len(self.chain) % 2 == 1
-
-    @property
-    def tip(self) -> list[VerdictRecord]:
-        """The newest inversion, or the action itself."""
-        return self.chain[-1]
-
-
-def _steps(history: Iterable[VerdictRecord], reader_id: int) -> list[_Step]:
-    """A reader's actions on one slide, oldest first."""
-    own = sorted((v for v in history if v.reader_id == reader_id), key=lambda v: v.id)
-    actions: dict[str, list[VerdictRecord]] = {}
-    for verdict in own:
-        actions.setdefault(verdict.action, []).append(verdict)
-    steps: list[_Step] = []
-    step_of: dict[int, _Step] = {}
-    for verdicts in actions.values():
-        undone = verdicts[0].undoes_id
-        if undone is None:
-            step = _Step([verdicts])
-            steps.append(step)
-        else:
-            step = step_of[undone]
-            step.chain.append(verdicts)
-        step_of.update({verdict.id: step for verdict in verdicts})
-    return steps
-
-
-def plan_undo(history: Sequence[VerdictRecord], reader_id: int) -> Inverse | None:
-    """What takes back a reader's newest action that stands; None if there is none.
+def inverse(history: Iterable[VerdictRecord], action: Sequence[VerdictRecord]) -> list[NewVerdict]:
+    """What takes the verdicts of an action back: what held before, each naming what it undoes.
 
     Args:
-        history: all verdicts of one slide.
-        reader_id: whose action.
+        history: all verdicts of the action's points.
+        action: verdicts given in one go.
     """
-    standing = [step for step in _steps(history, reader_id) if step.done]
-    return _inverse(history, standing[-1].tip) if standing else None
-
-
-def plan_redo(history: Sequence[VerdictRecord], reader_id: int) -> Inverse | None:
-    """What brings back the action undone last; None if there is none, or a newer action."""
-    steps = _steps(history, reader_id)
-    undone = [step for step in steps if not step.done]
-    if not undone:
-        return None
-    last = max(undone, key=lambda step: step.tip[0].id)
-    if any(step.chain[0][0].id > last.tip[0].id for step in steps):
-        return None
-    return _inverse(history, last.tip)
-
-
-def _inverse(history: Sequence[VerdictRecord], action: Sequence[VerdictRecord]) -> Inverse:
+    by_state: dict[tuple[int, int | None], list[VerdictRecord]] = {}
+    for verdict in history:
+        by_state.setdefault(_state_key(verdict), []).append(verdict)
     inverted = []
     for verdict in reversed(action):
-        before = [
-            other
-            for other in history
-            if other.id < verdict.id
-            and (other.point_id, other.reader_id, other.consensus)
-            == (verdict.point_id, verdict.reader_id, verdict.consensus)
-        ]
+        before = [other for other in by_state[_state_key(verdict)] if other.id < verdict.id]
         last = max(before, key=lambda other: other.id, default=None)
         inverted.append(
             NewVerdict(
@@ -218,29 +154,16 @@ def _inverse(history: Sequence[VerdictRecord], action: Sequence[VerdictRecord]) 
                 undoes_id=verdict.id,
             )
         )
-    return Inverse(inverted, action[0].consensus)
+    return inverted
 
 
-def undo(store: Store, slide_id: int, reader_id: int) -> str | None:
-    """Take back a reader's newest action on a slide; the name of the new action, if any."""
-    inverse = plan_undo(list(store.iter_verdicts(slide_id)), reader_id)
-    return _give(store, slide_id, reader_id, inverse, "undo")
-
-
-def redo(store: Store, slide_id: int, reader_id: int) -> str | None:
-    """Bring back what a reader undid last on a slide; the name of the new action, if any."""
-    inverse = plan_redo(list(store.iter_verdicts(slide_id)), reader_id)
-    return _give(store, slide_id, reader_id, inverse, "redo")
-
-
-def _give(
-    store: Store, slide_id: int, reader_id: int, inverse: Inverse | None, method: str
-) -> str | None:
-    if inverse is None:
-        return None
-    return store.give_verdicts(
-        slide_id, reader_id, inverse.verdicts, method=method, consensus=inverse.consensus
-    )
+def overruled(history: Iterable[VerdictRecord], action: Sequence[VerdictRecord]) -> bool:
+    """Whether a newer verdict took the place of one of these: another reader's consensus."""
+    newest: dict[tuple[int, int | None], int] = {}
+    for verdict in history:
+        key = _state_key(verdict)
+        newest[key] = max(newest.get(key, 0), verdict.id)
+    return any(newest[_state_key(verdict)] > verdict.id for verdict in action)
 
 
 def carry_verdicts(store: Store, run_id: int, mpp: Mpp | None = None) -> int:
@@ -267,22 +190,43 @@ def carry_verdicts(store: Store, run_id: int, mpp: Mpp | None = None) -> int:
     mpp = mpp or store.slide(run.slide_id).mpp
     if mpp is None:
         raise PixelSizeError("The slide has no µm per pixel.", "Give one with --mpp.")
-    free: list[int] = []
-    places: list[tuple[float, float]] = []
+    free: list[tuple[int, float, float]] = []
     for candidate in store.iter_candidates(run_id):
         if candidate.point_id is None:
-            free.append(candidate.id)
-            places.append((candidate.x0, candidate.y0))
+            free.append((candidate.id, candidate.x0, candidate.y0))
         else:
             points.pop(candidate.point_id, None)
-    if not free or not points:
-        return 0
+    pairs = pair_with_points(free, points, mpp)
+    if pairs:
+        store.link_candidates(pairs)
+    return len(pairs)
+
+
+def pair_with_points(
+    candidates: Sequence[tuple[int, float, float]],
+    points: Mapping[int, tuple[float, float]],
+    mpp: Mpp,
+) -> list[tuple[int, int]]:
+    """Match candidates and points one to one within 7.5 µm, the nearest first.
+
+    Args:
+        candidates: (id, x0, y0), level-0 pixels.
+        points: (x0, y0) by id.
+        mpp: µm per level-0 pixel.
+
+    Returns:
+        (candidate id, point id) of every pair.
+    """
+    if not candidates or not points:
+        return []
     scale = np.array([mpp.x, mpp.y])
     point_ids = list(points)
     points_um = np.array([points[point_id] for point_id in point_ids]) * scale
-    candidates_um = np.array(places) * scale
+    candidates_um = np.array([(x0, y0) for _, x0, y0 in candidates]) * scale
     nearness = -KDTree(points_um).query(candidates_um)[0]
     taken = match(candidates_um, nearness, points_um).truth_index
-    pairs = [(free[n], point_ids[t]) for n, t in enumerate(taken) if t >= 0]
-    store.link_candidates(pairs)
-    return len(pairs)
+    return [
+        (candidate_id, point_ids[taker])
+        for (candidate_id, _, _), taker in zip(candidates, taken.tolist(), strict=True)
+        if taker >= 0
+    ]

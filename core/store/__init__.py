@@ -1,5 +1,18 @@
 """SQLite store: schema, engine, migrations, repository, audit."""
 
+from core.store.desk_records import (
+    AcknowledgementRecord,
+    ActionRecord,
+    CaseRecord,
+    NewAcknowledgement,
+    NewAction,
+    NewCalibration,
+    NewRegion,
+    RegionVersion,
+    SlideState,
+    ViewedArea,
+    ViewState,
+)
 from core.store.opening import open_store
 from core.store.records import (
     CalibrationRecord,
@@ -23,22 +36,33 @@ from core.store.records import (
 from core.store.repository import Store
 
 __all__ = [
+    "AcknowledgementRecord",
+    "ActionRecord",
     "CalibrationRecord",
     "Candidate",
     "CandidateRecord",
     "CandidateRow",
+    "CaseRecord",
     "CountRecord",
     "EventRecord",
+    "NewAcknowledgement",
+    "NewAction",
+    "NewCalibration",
+    "NewRegion",
     "NewVerdict",
     "PointRecord",
     "ReaderRecord",
     "RegionRecord",
+    "RegionVersion",
     "RunRecord",
     "RunSpec",
     "SlideRecord",
+    "SlideState",
     "Store",
     "StoredSlide",
     "VerdictRecord",
+    "ViewState",
+    "ViewedArea",
     "WindowRecord",
     "WindowResult",
     "open_store",

@@ -50,6 +50,11 @@ def holder_lives(token: str, host: str, pid: int) -> bool | None:
     return process_alive(pid)
 
 
+def is_held(token: str, host: str, pid: int, heartbeat_s: float) -> bool:
+    """Whether a lease's holder may still be at work; `heartbeat_s` in seconds since the epoch."""
+    return holder_lives(token, host, pid) is not False and time.time() - heartbeat_s < EXPIRED_S
+
+
 def take(connection: Connection, detection_set_id: int, run_id: int, holder: Holder) -> None:
     """Take a detection set's lease: free, ours already, or left behind by a dead process.
 
@@ -61,8 +66,7 @@ def take(connection: Connection, detection_set_id: int, run_id: int, holder: Hol
     ).first()
     if held is not None and held.token != holder.token:
         age_s = time.time() - held.heartbeat_s
-        alive = holder_lives(held.token, held.host, held.pid)
-        if alive is not False and age_s < EXPIRED_S:
+        if is_held(held.token, held.host, held.pid, held.heartbeat_s):
             host = held.host.split(" ")[0]
             raise StoreError(
                 f"Another process (pid {held.pid} on {host}) is analysing this slide.",

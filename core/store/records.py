@@ -47,7 +47,13 @@ class SlideRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredSlide:
-    """A slide of the store with its newest calibration, if it has one."""
+    """A slide of the store with its newest calibration, if it has one.
+
+    Attributes:
+        alias: the name that exports and logs use; None for the file's.
+        case_id: of the case that it belongs to, if any.
+        opened_at: when it was last opened in the desktop.
+    """
 
     id: int
     identity_kind: str
@@ -60,17 +66,31 @@ class StoredSlide:
     vendor: str
     mpp: Mpp | None
     mpp_origin: str
+    case_id: int | None = None
+    opened_at: datetime | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The alias once one is set, else the file's name."""
+        return self.alias or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationRecord:
-    """A version of a slide's µm per pixel; `reader_id` is None when the file itself said it."""
+    """A version of a slide's µm per pixel.
+
+    Attributes:
+        mpp: None where a reader took the first one back.
+        reader_id: None when the file itself said it.
+        action_id: of the reader's action, if it was one.
+    """
 
     id: int
     slide_id: int
-    mpp: Mpp
+    mpp: Mpp | None
     origin: str
     reader_id: int | None
+    action_id: int | None
     created_at: datetime
 
 
@@ -85,6 +105,8 @@ class RegionRecord:
     kind: RegionKind
     wkb: bytes
     properties: Mapping[str, Any]
+    reader_id: int | None = None
+    action_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +272,7 @@ class VerdictRecord:
     """A verdict as it stands in the store for good.
 
     Attributes:
-        action: names what was decided together, in one transaction and one undo step.
+        action_id: of what was decided together, in one transaction and one undo step.
         consensus: settled among readers; stands beside what each of them said.
         undoes_id: the verdict that this one takes back, if it is an undo.
     """
@@ -264,7 +286,7 @@ class VerdictRecord:
     value: VerdictValue
     atypical: bool
     consensus: bool
-    action: str
+    action_id: int
     method: str
     undoes_id: int | None
     decided_at: datetime

@@ -11,6 +11,8 @@ from core.errors import StoreError
 from core.geometry import Mpp
 from core.store import audit, slide_queries, verdict_queries
 from core.store.base import PAGE, paged
+from core.store.desk_records import NewAction, RegionVersion
+from core.store.desk_repository import DeskStore
 from core.store.records import (
     CalibrationRecord,
     CountRecord,
@@ -24,10 +26,9 @@ from core.store.records import (
     StoredSlide,
     VerdictRecord,
 )
-from core.store.run_repository import RunStore
 
 
-class Store(RunStore):
+class Store(DeskStore):
     """An open store; made by `core.store.open_store`, closed by `close` or as a context manager."""
 
     # Slides, calibrations, regions.
@@ -48,7 +49,7 @@ class Store(RunStore):
         return found[0]
 
     def set_mpp(self, slide_id: int, mpp: Mpp, origin: str, reader_id: int | None = None) -> int:
-        """Add a calibration, unless the newest one says the same."""
+        """Add a calibration, unless the newest one says the same; no action, so no undo."""
         return self.write(
             lambda c: slide_queries.add_calibration(c, slide_id, mpp, origin, reader_id)
         )
@@ -68,6 +69,8 @@ class Store(RunStore):
         lineage: str = "",
     ) -> int:
         """Add a region, a newer version of one (`lineage`), or its tombstone (`wkb` None).
+
+        For programs and imported files: it is no action, so no reader can undo it.
 
         Args:
             slide_id: the store's slide.
@@ -90,6 +93,10 @@ class Store(RunStore):
         """The current regions of a slide."""
         return self._read(lambda c: slide_queries.regions(c, slide_id))
 
+    def region_versions(self, slide_id: int) -> list[RegionVersion]:
+        """All versions of a slide's regions, tombstones among them, oldest first."""
+        return self._read(lambda c: slide_queries.region_versions(c, slide_id))
+
     # Readers, verdicts, counts, events.
 
     def add_reader(self, name: str) -> int:
@@ -110,8 +117,8 @@ class Store(RunStore):
         run_id: int | None = None,
         consensus: bool = False,
         reason: str = "",
-    ) -> str:
-        """Append what a reader decided in one go; on disk when this returns.
+    ) -> int:
+        """Append verdicts that a reader gave in one go; on disk when this returns.
 
         Args:
             slide_id: the store's slide.
@@ -123,20 +130,17 @@ class Store(RunStore):
             reason: where one is asked for.
 
         Returns:
-            The name of the action.
+            The id of the action.
         """
-        return self.write(
-            lambda c: verdict_queries.give_verdicts(
-                c,
-                slide_id,
-                reader_id,
-                verdicts,
-                method=method,
-                run_id=run_id,
-                consensus=consensus,
-                reason=reason,
-            )
+        action = NewAction(
+            text=method,
+            verdicts=verdicts,
+            method=method,
+            run_id=run_id,
+            consensus=consensus,
+            reason=reason,
         )
+        return self.act(slide_id, reader_id, action).id
 
     def verdicts(self, slide_id: int, after_id: int = 0, limit: int = PAGE) -> list[VerdictRecord]:
         """A page of a slide's verdicts in the order in which they were given."""
@@ -146,22 +150,26 @@ class Store(RunStore):
         """All verdicts of a slide, oldest first."""
         return paged(lambda after_id: self.verdicts(slide_id, after_id))
 
+    def points(self, slide_id: int, after_id: int = 0, limit: int = PAGE) -> list[PointRecord]:
+        """A page of the points of a slide that verdicts were given of."""
+        return self._read(lambda c: verdict_queries.points(c, slide_id, after_id, limit))
+
     def iter_points(self, slide_id: int) -> Iterator[PointRecord]:
         """All points of a slide that verdicts were given of."""
-        return paged(
-            lambda after_id: self._read(
-                lambda c: verdict_queries.points(c, slide_id, after_id, PAGE)
-            )
-        )
+        return paged(lambda after_id: self.points(slide_id, after_id))
+
+    def linked_points(self, run_id: int, point_ids: Iterable[int]) -> dict[int, int]:
+        """Which of these points belong to candidates of a run: candidate id by point id."""
+        return self._read(lambda c: verdict_queries.linked_points(c, run_id, point_ids))
 
     def link_candidates(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Carry verdicts to a newer detection set: pairs of (candidate id, point id)."""
         matched = list(pairs)
         self.write(lambda c: verdict_queries.link_candidates(c, matched))
 
-    def add_count(self, count: CountRecord) -> CountRecord:
+    def add_count(self, count: CountRecord, reason: str = "") -> CountRecord:
         """Append a count, or a newer version of one when its `lineage` is given."""
-        return self.write(lambda c: verdict_queries.add_count(c, count))
+        return self.write(lambda c: verdict_queries.add_count(c, count, reason))
 
     def counts(self, slide_id: int) -> list[CountRecord]:
         """The newest version of every count of a slide."""

@@ -58,9 +58,11 @@ class RunStore(StoreBase):
         """All finished windows by row and column."""
         return self._of_set(run_id, run_queries.windows)
 
-    def notable_windows(self, run_id: int) -> list[WindowRecord]:
-        """The windows that failed or are blurred."""
-        return self._of_set(run_id, lambda c, s: run_queries.windows(c, s, only_notable=True))
+    def notable_windows(self, run_id: int, *, flush: bool = True) -> list[WindowRecord]:
+        """The windows that failed or are blurred; without `flush` those on disk by now."""
+        return self._of_set(
+            run_id, lambda c, s: run_queries.windows(c, s, only_notable=True), flush=flush
+        )
 
     def save_window(self, run_id: int, result: WindowResult) -> None:
         """Queue a window with its candidates as one transaction; replaces an earlier result.
@@ -157,8 +159,11 @@ class RunStore(StoreBase):
         """All candidates of a run, read page by page."""
         return paged(lambda after_id: self.candidates(run_id, after_id))
 
-    def _of_set(self, run_id: int, query: Callable[[Connection, int], T]) -> T:
-        self.flush()
+    def _of_set(
+        self, run_id: int, query: Callable[[Connection, int], T], *, flush: bool = True
+    ) -> T:
+        if flush:
+            self.flush()
         return self._read(lambda c: query(c, run_queries.get_run(c, run_id).detection_set_id))
 
     def _lease_of(self, run_id: int) -> RunRecord:

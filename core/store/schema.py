@@ -1,7 +1,9 @@
 """The tables of the store as SQLAlchemy 2 typed models; owns names, checks, keys and triggers.
 
-Knows nothing of connections. Rows that a reader's decisions rest on (verdicts, events, and the
-versions of calibrations, regions and counts) are append-only: triggers refuse UPDATE and DELETE.
+Knows nothing of connections. Rows that a reader's decisions rest on (actions, verdicts,
+acknowledgements, events, and the versions of calibrations, regions and counts) are append-only:
+triggers refuse UPDATE and DELETE. An action is what a reader decided in one go, of whatever kinds,
+and what an undo takes back. View states and viewed areas are only remembered, and overwritten.
 Points belong to a slide and outlive every run; a candidate refers to the point that its verdicts
 stand on. A detection set is slide + regions + detector + candidates, a run adds one classifier.
 
@@ -60,6 +62,16 @@ class SessionRow(Base):
     clean: Mapped[bool] = mapped_column(server_default=text("0"))
 
 
+class CaseRow(Base):
+    """The slides of one specimen."""
+
+    __tablename__ = "cases"
+    __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    added_at: Mapped[datetime]
+
+
 class SlideRow(Base):
     """A slide file, known by its content; name and path are where it was last seen."""
 
@@ -67,6 +79,7 @@ class SlideRow(Base):
     __table_args__ = (
         UniqueConstraint("identity_kind", "identity"),
         CheckConstraint("width0 > 0 AND height0 > 0", name="size"),
+        Index("ix_slides_case_id", "case_id"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     identity_kind: Mapped[str]
@@ -77,7 +90,9 @@ class SlideRow(Base):
     width0: Mapped[int]
     height0: Mapped[int]
     vendor: Mapped[str]
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id", ondelete="RESTRICT"))
     added_at: Mapped[datetime]
+    opened_at: Mapped[datetime | None]
 
 
 class ReaderRow(Base):
@@ -90,20 +105,41 @@ class ReaderRow(Base):
     added_at: Mapped[datetime]
 
 
+class ActionRow(Base):
+    """What a reader decided on a slide in one transaction; an undo names the one it takes back."""
+
+    __tablename__ = "actions"
+    __table_args__ = (Index("ix_actions_slide_id_reader_id", "slide_id", "reader_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    reader_id: Mapped[int] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    text: Mapped[str]
+    undoes_id: Mapped[int | None] = mapped_column(
+        ForeignKey("actions.id", ondelete="RESTRICT"), unique=True
+    )
+    acted_at: Mapped[datetime]
+
+
 class CalibrationRow(Base):
-    """A version of a slide's µm per pixel: who set it, when, and where it came from."""
+    """A version of a slide's µm per pixel: who set it, when, and where it came from.
+
+    Both are NULL where the first one that a reader set was taken back.
+    """
 
     __tablename__ = "calibrations"
     __table_args__ = (
-        CheckConstraint("mpp_x > 0 AND mpp_y > 0", name="mpp"),
+        CheckConstraint(
+            "(mpp_x > 0 AND mpp_y > 0) OR (mpp_x IS NULL AND mpp_y IS NULL)", name="mpp"
+        ),
         Index("ix_calibrations_slide_id", "slide_id"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
-    mpp_x: Mapped[float]
-    mpp_y: Mapped[float]
+    mpp_x: Mapped[float | None]
+    mpp_y: Mapped[float | None]
     origin: Mapped[str]
     reader_id: Mapped[int | None] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id", ondelete="RESTRICT"))
     created_at: Mapped[datetime]
 
 
@@ -125,6 +161,7 @@ class RegionRow(Base):
     wkb: Mapped[bytes | None] = mapped_column(LargeBinary)
     properties: Mapped[dict[str, Any]]
     reader_id: Mapped[int | None] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id", ondelete="RESTRICT"))
     created_at: Mapped[datetime]
 
 
@@ -315,13 +352,63 @@ class VerdictRow(Base):
     value: Mapped[str]
     atypical: Mapped[bool]
     consensus: Mapped[bool]
-    action: Mapped[str]
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id", ondelete="RESTRICT"))
     method: Mapped[str]
     reason: Mapped[str]
     undoes_id: Mapped[int | None] = mapped_column(
         ForeignKey("verdicts.id", ondelete="RESTRICT"), unique=True
     )
     decided_at: Mapped[datetime]
+
+
+class AcknowledgementRow(Base):
+    """What a reader took note of on a slide, or took back; the newest of a kind holds."""
+
+    __tablename__ = "acknowledgements"
+    __table_args__ = (
+        CheckConstraint("kind IN ('all tissue is tumour', 'blur', 'field done')", name="kind"),
+        Index("ix_acknowledgements_slide_id", "slide_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slides.id", ondelete="RESTRICT"))
+    reader_id: Mapped[int] = mapped_column(ForeignKey("readers.id", ondelete="RESTRICT"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="RESTRICT"))
+    kind: Mapped[str]
+    value: Mapped[bool]
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id", ondelete="RESTRICT"))
+    acknowledged_at: Mapped[datetime]
+
+
+class ViewStateRow(Base):
+    """Where a reader left a slide: what the viewer needs to go on there."""
+
+    __tablename__ = "view_states"
+    slide_id: Mapped[int] = mapped_column(
+        ForeignKey("slides.id", ondelete="RESTRICT"), primary_key=True
+    )
+    reader_id: Mapped[int] = mapped_column(
+        ForeignKey("readers.id", ondelete="RESTRICT"), primary_key=True
+    )
+    state: Mapped[dict[str, Any]]
+    saved_at: Mapped[datetime]
+
+
+class ViewedAreaRow(Base):
+    """Which parts of a slide a reader saw at reading magnification: packed bits, deflated."""
+
+    __tablename__ = "viewed_areas"
+    __table_args__ = (CheckConstraint("rows > 0 AND cols > 0 AND cell0 > 0", name="size"),)
+    slide_id: Mapped[int] = mapped_column(
+        ForeignKey("slides.id", ondelete="RESTRICT"), primary_key=True
+    )
+    reader_id: Mapped[int] = mapped_column(
+        ForeignKey("readers.id", ondelete="RESTRICT"), primary_key=True
+    )
+    rows: Mapped[int]
+    cols: Mapped[int]
+    cell0: Mapped[float]
+    bits: Mapped[bytes] = mapped_column(LargeBinary)
+    saved_at: Mapped[datetime]
 
 
 class CountRow(Base):
@@ -369,7 +456,15 @@ class EventRow(Base):
     hash: Mapped[str]
 
 
-APPEND_ONLY = ("calibrations", "regions", "verdicts", "counts", "events")
+APPEND_ONLY = (
+    "actions",
+    "calibrations",
+    "regions",
+    "verdicts",
+    "acknowledgements",
+    "counts",
+    "events",
+)
 
 
 def append_only_triggers() -> list[str]:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from core.errors import StoreError
 from core.geometry import Mpp
 from core.store.audit import append_event
+from core.store.desk_records import RegionVersion
 from core.store.records import (
     CalibrationRecord,
     RegionKind,
@@ -57,27 +58,35 @@ def add_slide(connection: Connection, slide: SlideRecord) -> int:
 
 
 def add_calibration(
-    connection: Connection, slide_id: int, mpp: Mpp, origin: str, reader_id: int | None
+    connection: Connection,
+    slide_id: int,
+    mpp: Mpp | None,
+    origin: str,
+    reader_id: int | None,
+    action_id: int | None = None,
 ) -> int:
     """Add a version of a slide's pixel size, unless the newest one says the same.
 
-    A program (no reader) that repeats what a reader set says the same.
+    A program (no reader) that repeats what it or a reader said before adds nothing: the file's own
+    pixel size does not come back over the one that a reader set since.
     """
-    newest = newest_calibration(connection, slide_id)
-    if (
-        newest
-        and (newest.mpp, newest.origin) == (mpp, origin)
-        and reader_id in (None, newest.reader_id)
-    ):
-        return newest.id
+    versions = calibrations(connection, slide_id)
+    newest = versions[-1] if versions else None
+    said = [version for version in versions if (version.mpp, version.origin) == (mpp, origin)]
+    if newest and said:
+        if reader_id is None and (newest in said or newest.reader_id is not None):
+            return newest.id
+        if newest in said and newest.reader_id == reader_id:
+            return newest.id
     query = (
         insert(CalibrationRow)
         .values(
             slide_id=slide_id,
-            mpp_x=mpp.x,
-            mpp_y=mpp.y,
+            mpp_x=None if mpp is None else mpp.x,
+            mpp_y=None if mpp is None else mpp.y,
             origin=origin,
             reader_id=reader_id,
+            action_id=action_id,
             created_at=datetime.now(UTC),
         )
         .returning(CalibrationRow.id)
@@ -88,10 +97,18 @@ def add_calibration(
         "calibration set",
         f"slide {slide_id}",
         reader=reader_name(connection, reader_id),
-        old=newest and {"mpp": [newest.mpp.x, newest.mpp.y], "origin": newest.origin},
-        new={"mpp": [mpp.x, mpp.y], "origin": origin},
+        old=newest and {"mpp": _pair(newest.mpp), "origin": newest.origin},
+        new={"mpp": _pair(mpp), "origin": origin},
     )
     return calibration_id
+
+
+def _pair(mpp: Mpp | None) -> list[float] | None:
+    return None if mpp is None else [mpp.x, mpp.y]
+
+
+def _mpp(x: float | None, y: float | None) -> Mpp | None:
+    return None if x is None or y is None else Mpp(x, y)
 
 
 def calibrations(connection: Connection, slide_id: int) -> list[CalibrationRecord]:
@@ -103,7 +120,13 @@ def calibrations(connection: Connection, slide_id: int) -> list[CalibrationRecor
     )
     return [
         CalibrationRecord(
-            row.id, slide_id, Mpp(row.mpp_x, row.mpp_y), row.origin, row.reader_id, row.created_at
+            row.id,
+            slide_id,
+            _mpp(row.mpp_x, row.mpp_y),
+            row.origin,
+            row.reader_id,
+            row.action_id,
+            row.created_at,
         )
         for row in connection.execute(query.with_only_columns(*CalibrationRow.__table__.columns))
     ]
@@ -128,7 +151,23 @@ def reader_name(connection: Connection, reader_id: int | None) -> str:
 def slides(connection: Connection, after_id: int, limit: int) -> list[StoredSlide]:
     """A page of slides in order of their ids."""
     query = select(*SlideRow.__table__.columns).where(SlideRow.id > after_id)
-    rows = connection.execute(query.order_by(SlideRow.id).limit(limit)).all()
+    return _stored(connection, query.order_by(SlideRow.id).limit(limit))
+
+
+def recent_slides(connection: Connection, limit: int) -> list[StoredSlide]:
+    """The slides opened last, the newest first."""
+    query = select(*SlideRow.__table__.columns).where(SlideRow.opened_at.is_not(None))
+    return _stored(connection, query.order_by(SlideRow.opened_at.desc()).limit(limit))
+
+
+def slides_of_case(connection: Connection, case_id: int) -> list[StoredSlide]:
+    """The slides of a case in order of their names."""
+    query = select(*SlideRow.__table__.columns).where(SlideRow.case_id == case_id)
+    return _stored(connection, query.order_by(SlideRow.name, SlideRow.id))
+
+
+def _stored(connection: Connection, query: Select[Any]) -> list[StoredSlide]:
+    rows = connection.execute(query).all()
     newest = (
         select(func.max(CalibrationRow.id))
         .where(CalibrationRow.slide_id.in_([row.id for row in rows]))
@@ -154,8 +193,10 @@ def slides(connection: Connection, after_id: int, limit: int) -> list[StoredSlid
                 width0=row.width0,
                 height0=row.height0,
                 vendor=row.vendor,
-                mpp=Mpp(size.mpp_x, size.mpp_y) if size else None,
+                mpp=_mpp(size.mpp_x, size.mpp_y) if size else None,
                 mpp_origin=size.origin if size else "",
+                case_id=row.case_id,
+                opened_at=row.opened_at,
             )
         )
     return found
@@ -179,6 +220,20 @@ def add_region(
         same = (region.kind, region.wkb, dict(region.properties)) == (kind, wkb, dict(properties))
         if same and lineage in ("", region.lineage):
             return region.id
+    return append_region(connection, slide_id, kind, wkb, properties, reader_id, lineage)
+
+
+def append_region(
+    connection: Connection,
+    slide_id: int,
+    kind: RegionKind,
+    wkb: bytes | None,
+    properties: Mapping[str, Any],
+    reader_id: int | None,
+    lineage: str,
+    action_id: int | None = None,
+) -> int:
+    """Append a version of a region, whatever is there; returns its id."""
     version = 1
     if lineage:
         newest = connection.execute(
@@ -197,7 +252,11 @@ def add_region(
         "properties": dict(properties),
     }
     query = insert(RegionRow).values(
-        **values, wkb=wkb, reader_id=reader_id, created_at=datetime.now(UTC)
+        **values,
+        wkb=wkb,
+        reader_id=reader_id,
+        action_id=action_id,
+        created_at=datetime.now(UTC),
     )
     region_id = int(connection.execute(query.returning(RegionRow.id)).scalar_one())
     append_event(
@@ -212,16 +271,20 @@ def add_region(
 
 def regions(connection: Connection, slide_id: int) -> list[RegionRecord]:
     """The current regions of a slide: the newest version of each, tombstones left out."""
-    newest = (
-        select(func.max(RegionRow.id)).where(RegionRow.slide_id == slide_id).group_by("lineage")
-    )
+    newest = {version.lineage: version for version in region_versions(connection, slide_id)}
+    current = [version.current() for version in newest.values()]
+    return sorted((region for region in current if region), key=lambda region: region.id)
+
+
+def region_versions(connection: Connection, slide_id: int) -> list[RegionVersion]:
+    """All versions of a slide's regions, tombstones among them, oldest first."""
     query = (
         select(*RegionRow.__table__.columns)
-        .where(RegionRow.id.in_(newest), RegionRow.wkb.is_not(None))
+        .where(RegionRow.slide_id == slide_id)
         .order_by(RegionRow.id)
     )
     return [
-        RegionRecord(
+        RegionVersion(
             row.id,
             slide_id,
             row.lineage,
@@ -229,6 +292,8 @@ def regions(connection: Connection, slide_id: int) -> list[RegionRecord]:
             cast(RegionKind, row.kind),
             row.wkb,
             row.properties,
+            row.reader_id,
+            row.action_id,
         )
         for row in connection.execute(query)
     ]

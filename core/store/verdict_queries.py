@@ -1,7 +1,7 @@
 """Readers, points, verdicts and counts: statements on a connection that the store hands in."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from core.errors import StoreError
 from core.store.audit import append_event
+from core.store.desk_records import NewAction
 from core.store.records import (
     CountRecord,
     NewVerdict,
@@ -22,6 +23,7 @@ from core.store.schema import (
     DetectionSetRow,
     PointRow,
     ReaderRow,
+    RunRow,
     VerdictRow,
 )
 from core.store.slide_queries import plain_text, reader_name
@@ -47,45 +49,26 @@ def readers(connection: Connection) -> list[ReaderRecord]:
     return [ReaderRecord(*row) for row in connection.execute(query)]
 
 
-def give_verdicts(
-    connection: Connection,
-    slide_id: int,
-    reader_id: int,
-    verdicts: Sequence[NewVerdict],
-    *,
-    method: str,
-    run_id: int | None,
-    consensus: bool,
-    reason: str,
-) -> str:
-    """Append what a reader decided in one go; returns the action's name."""
-    if not verdicts:
-        raise StoreError("There is no verdict to give.")
-    undone = [verdict.undoes_id for verdict in verdicts if verdict.undoes_id is not None]
-    if (
-        undone
-        and connection.execute(
-            select(VerdictRow.id).where(VerdictRow.undoes_id.in_(undone))
-        ).first()
-    ):
-        raise StoreError("This verdict was taken back already, in another window.")
-    action = uuid.uuid4().hex
+def append_verdicts(
+    connection: Connection, slide_id: int, reader_id: int, action: NewAction, action_id: int
+) -> None:
+    """Append the verdicts of an action."""
     values = [
         {
             "slide_id": slide_id,
             "point_id": _point_of(connection, slide_id, verdict),
             "reader_id": reader_id,
-            "run_id": run_id,
+            "run_id": action.run_id,
             "value": verdict.value,
             "atypical": verdict.atypical,
-            "consensus": consensus,
-            "action": action,
-            "method": method,
-            "reason": reason,
+            "consensus": action.consensus,
+            "action_id": action_id,
+            "method": action.method,
+            "reason": action.reason,
             "undoes_id": verdict.undoes_id,
             "decided_at": datetime.now(UTC),
         }
-        for verdict in verdicts
+        for verdict in action.verdicts
     ]
     connection.execute(insert(VerdictRow), values)
     kept = ("point_id", "value", "atypical", "undoes_id")
@@ -95,15 +78,14 @@ def give_verdicts(
         f"slide {slide_id}",
         reader=reader_name(connection, reader_id),
         new={
-            "action": action,
-            "method": method,
-            "consensus": consensus,
-            "run": run_id,
+            "action": action_id,
+            "method": action.method,
+            "consensus": action.consensus,
+            "run": action.run_id,
             "verdicts": [{name: row[name] for name in kept} for row in values],
         },
-        reason=reason,
+        reason=action.reason,
     )
-    return action
 
 
 def _point_of(connection: Connection, slide_id: int, verdict: NewVerdict) -> int:
@@ -162,6 +144,15 @@ def points(connection: Connection, slide_id: int, after_id: int, limit: int) -> 
     return [PointRecord(*row) for row in connection.execute(query)]
 
 
+def linked_points(connection: Connection, run_id: int, point_ids: Iterable[int]) -> dict[int, int]:
+    """Which of these points belong to candidates of a run: candidate id by point id."""
+    set_id = select(RunRow.detection_set_id).where(RunRow.id == run_id).scalar_subquery()
+    query = select(CandidateRow.point_id, CandidateRow.id).where(
+        CandidateRow.point_id.in_(list(point_ids)), CandidateRow.detection_set_id == set_id
+    )
+    return {row.point_id: row.id for row in connection.execute(query)}
+
+
 def link_candidates(connection: Connection, pairs: Iterable[tuple[int, int]]) -> None:
     """Let verdicts carry to candidates of a newer detection set: (candidate id, point id)."""
     for candidate_id, point_id in pairs:
@@ -190,7 +181,7 @@ def verdicts(
             table.value,
             table.atypical,
             table.consensus,
-            table.action,
+            table.action_id,
             table.method,
             table.undoes_id,
             table.decided_at,
@@ -203,7 +194,7 @@ def verdicts(
     return [VerdictRecord(**row._mapping) for row in connection.execute(query)]
 
 
-def add_count(connection: Connection, count: CountRecord) -> CountRecord:
+def add_count(connection: Connection, count: CountRecord, reason: str = "") -> CountRecord:
     """Append a count, or a newer version of one when its `lineage` is given."""
     version = 1
     if count.lineage:
@@ -236,6 +227,7 @@ def add_count(connection: Connection, count: CountRecord) -> CountRecord:
         f"count {count_id}",
         reader=reader_name(connection, count.reader_id),
         new=values,
+        reason=reason,
         app_version=count.app_version,
     )
     return CountRecord(**values, id=count_id, created_at=moment)

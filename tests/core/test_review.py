@@ -3,8 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from core.errors import PixelSizeError, StoreError
 from core.geometry import Mpp
@@ -13,15 +11,14 @@ from core.review import (
     Tally,
     carry_verdicts,
     current_states,
+    inverse,
     is_mitosis,
-    plan_redo,
-    plan_undo,
-    redo,
+    overruled,
     tally,
-    undo,
 )
 from core.store import (
     Candidate,
+    NewAction,
     NewVerdict,
     RunSpec,
     SlideRecord,
@@ -32,9 +29,7 @@ from core.store import (
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def verdict(
-    n, value, *, point=1, reader=1, consensus=False, atypical=False, action="", undoes=None
-):
+def verdict(n, value, *, point=1, reader=1, consensus=False, atypical=False, action=0, undoes=None):
     return VerdictRecord(
         id=n,
         slide_id=1,
@@ -45,7 +40,7 @@ def verdict(
         value=value,
         atypical=atypical,
         consensus=consensus,
-        action=action or f"a{n}",
+        action_id=action or n,
         method="key",
         undoes_id=undoes,
         decided_at=START + timedelta(seconds=n),
@@ -118,82 +113,24 @@ def test_tally_separates_confirmed_from_unreviewed():
     )
 
 
-class Session:
-    """A reader at work in memory, beside a plain undo stack of whole states."""
-
-    def __init__(self):
-        self.history: list[VerdictRecord] = []
-        self.states: list[dict[int, str]] = [{}]
-        self.at = 0
-
-    def append(self, verdicts):
-        action = f"a{len(self.history)}"
-        for new in verdicts:
-            self.history.append(
-                verdict(
-                    len(self.history) + 1,
-                    new.value,
-                    point=new.point_id,
-                    action=action,
-                    undoes=new.undoes_id,
-                )
-            )
-
-    def decide(self, choices):
-        self.append([NewVerdict(value=value, point_id=point) for point, value in choices])
-        self.states[self.at + 1 :] = [self.states[self.at] | dict(choices)]
-        self.at += 1
-
-    def undo(self):
-        plan = plan_undo(self.history, 1)
-        assert (plan is None) == (self.at == 0)
-        if plan:
-            self.append(plan.verdicts)
-            self.at -= 1
-
-    def redo(self):
-        plan = plan_redo(self.history, 1)
-        assert (plan is None) == (self.at + 1 == len(self.states))
-        if plan:
-            self.append(plan.verdicts)
-            self.at += 1
-
-    def check(self):
-        states = current_states(self.history)
-        now = {point: called(state) for point, state in states.items() if called(state)}
-        assert now == self.states[self.at]
-        undone = [row.undoes_id for row in self.history if row.undoes_id is not None]
-        assert len(undone) == len(set(undone))
-
-
-decisions = st.lists(
-    st.tuples(st.integers(1, 4), st.sampled_from(["mitosis", "imposter", "unsure", "deleted"])),
-    min_size=1,
-    max_size=3,
-    unique_by=lambda choice: choice[0],
-)
-
-
-@given(st.lists(st.one_of(decisions, st.sampled_from(["undo", "redo"])), max_size=25))
-@settings(max_examples=150, deadline=None)
-def test_undo_and_redo_behave_as_a_stack_of_states(work):
-    session = Session()
-    for step in work:
-        if step == "undo":
-            session.undo()
-        elif step == "redo":
-            session.redo()
-        else:
-            session.decide(step)
-        session.check()
-
-
-def test_undo_is_per_reader():
-    history = [verdict(1, "mitosis"), verdict(2, "imposter", reader=2)]
-    plan = plan_undo(history, 1)
-    assert plan is not None
-    assert [(new.value, new.undoes_id) for new in plan.verdicts] == [("cleared", 1)]
-    assert plan_undo(history, 3) is None
+def test_an_action_is_taken_back_to_what_held_before():
+    history = [
+        verdict(1, "mitosis", atypical=True),
+        verdict(2, "imposter", reader=2),
+        verdict(3, "imposter", action=3),
+        verdict(4, "unsure", point=2, action=3),
+        verdict(5, "imposter", consensus=True),
+        verdict(6, "mitosis", reader=2, consensus=True),
+    ]
+    taken = inverse(history, history[2:4])
+    assert [(new.value, new.atypical, new.point_id, new.undoes_id) for new in taken] == [
+        ("cleared", False, 2, 4),
+        ("mitosis", True, 1, 3),
+    ]
+    # A consensus is the point's, whoever settled it.
+    assert [new.value for new in inverse(history, history[5:])] == ["imposter"]
+    assert overruled(history, history[4:5])
+    assert not overruled(history, history[5:])
 
 
 @pytest.fixture
@@ -210,31 +147,14 @@ def run_of(store, slide_id, places, *, key="k", again=False):
     return store.finish_run(run.id, "done", {})
 
 
-def test_undo_survives_a_restart_and_names_what_it_undoes(tmp_path):
-    path = tmp_path / "store.sqlite"
-    with open_store(path) as store:
-        slide_id = store.add_slide(SlideRecord("q", "1", "a", 9, 9, None, None, "", ""))
-        reader = store.add_reader("Ada")
-        store.give_verdicts(slide_id, reader, [NewVerdict("mitosis", place0=(1, 2))])
-    with open_store(path) as store:
-        assert undo(store, slide_id, reader)
-        assert undo(store, slide_id, reader) is None
-    with open_store(path) as store:
-        first, second = store.iter_verdicts(slide_id)
-        assert (second.value, second.undoes_id) == ("cleared", first.id)
-        assert redo(store, slide_id, reader)
-        assert redo(store, slide_id, reader) is None
-        (state,) = current_states(store.iter_verdicts(slide_id)).values()
-        assert called(state) == "mitosis"
-
-
-def test_the_same_verdict_is_not_undone_twice(slide):
+def test_the_same_action_is_not_undone_twice(slide):
     store, slide_id, reader = slide
-    store.give_verdicts(slide_id, reader, [NewVerdict("mitosis", place0=(1, 2))])
-    plan = plan_undo(list(store.iter_verdicts(slide_id)), reader)
-    store.give_verdicts(slide_id, reader, plan.verdicts, method="undo")
+    action = store.give_verdicts(slide_id, reader, [NewVerdict("mitosis", place0=(1, 2))])
+    history = list(store.iter_verdicts(slide_id))
+    undo = NewAction("undo", verdicts=inverse(history, history), undoes_id=action)
+    store.act(slide_id, reader, undo)
     with pytest.raises(StoreError, match="taken back already"):
-        store.give_verdicts(slide_id, reader, plan.verdicts, method="undo")
+        store.act(slide_id, reader, undo)
 
 
 def test_verdicts_carry_to_a_new_run_one_to_one_within_the_radius(slide):

@@ -15,6 +15,8 @@ from core.store import (
     Candidate,
     CandidateRow,
     CountRecord,
+    NewAcknowledgement,
+    NewAction,
     NewVerdict,
     RunSpec,
     SlideRecord,
@@ -233,7 +235,7 @@ def test_verdicts_need_a_target_of_their_slide(store):
             store.give_verdicts(other, reader, [wrong])
     with pytest.raises(ValueError, match="one candidate, one point or one place"):
         store.give_verdicts(slide_id, reader, [NewVerdict("mitosis")])
-    with pytest.raises(StoreError, match="no verdict"):
+    with pytest.raises(StoreError, match="nothing to do"):
         store.give_verdicts(slide_id, reader, [])
     with pytest.raises(StoreError, match="needs a name"):
         store.add_reader("  ")
@@ -288,6 +290,7 @@ def test_what_readers_decided_cannot_be_changed(path, table, verb):
         slide_id, reader = store.add_slide(SLIDE), store.add_reader("Ada")
         store.add_region(slide_id, "tumour", b"polygon")
         store.give_verdicts(slide_id, reader, [NewVerdict("mitosis", place0=(1, 2))])
+        store.act(slide_id, reader, NewAction("", acknowledgements=[NewAcknowledgement("blur")]))
         store.add_count(CountRecord(slide_id, "breast", "accepted", 1, 2.37, 2.37, "0.1.0"))
     with (
         closing(sqlite3.connect(path)) as connection,

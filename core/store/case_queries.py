@@ -1,0 +1,161 @@
+"""Cases, where slide files are, and how far each slide is read: statements on a connection."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from core.errors import StoreError
+from core.store import lease, slide_queries
+from core.store.audit import append_event
+from core.store.desk_records import CaseRecord, SlideProgress, SlideState
+from core.store.schema import (
+    AcknowledgementRow,
+    CaseRow,
+    CountRow,
+    LeaseRow,
+    RunRow,
+    ScoreRow,
+    SlideRow,
+    VerdictRow,
+)
+
+
+def add_case(connection: Connection, name: str) -> int:
+    """Add a case or find one by name."""
+    name = slide_queries.plain_text(name.strip())
+    if not name:
+        raise StoreError("A case needs a name.")
+    known = connection.execute(select(CaseRow.id).where(CaseRow.name == name)).scalar()
+    if known is not None:
+        return known
+    query = insert(CaseRow).values(name=name, added_at=datetime.now(UTC)).returning(CaseRow.id)
+    case_id = int(connection.execute(query).scalar_one())
+    append_event(connection, "case added", f"case {case_id}", new={"name": name})
+    return case_id
+
+
+def cases(connection: Connection) -> list[CaseRecord]:
+    """All cases by name."""
+    query = select(CaseRow.id, CaseRow.name).order_by(CaseRow.name)
+    return [CaseRecord(*row) for row in connection.execute(query)]
+
+
+def update_slide(
+    connection: Connection, slide_id: int, kind: str, reader: str, **values: Any
+) -> None:
+    """Change what is no part of a slide's content: path, alias, case; one line in the trail."""
+    columns = [getattr(SlideRow, name) for name in values]
+    known = connection.execute(select(*columns).where(SlideRow.id == slide_id)).first()
+    if known is None:
+        raise StoreError(f"The store has no slide {slide_id}.")
+    old = dict(known._mapping)
+    if old == values:
+        return
+    connection.execute(update(SlideRow).where(SlideRow.id == slide_id).values(**values))
+    append_event(connection, kind, f"slide {slide_id}", reader=reader, old=old, new=values)
+
+
+def note_opened(connection: Connection, slide_id: int) -> None:
+    """Note that a slide is opened now."""
+    connection.execute(
+        update(SlideRow).where(SlideRow.id == slide_id).values(opened_at=datetime.now(UTC))
+    )
+
+
+def slide_states(
+    connection: Connection, reader_id: int, after_id: int, limit: int
+) -> list[SlideState]:
+    """A page of slides with how far this reader is with each."""
+    page = slide_queries.slides(connection, after_id, limit)
+    ids = [slide.id for slide in page]
+    runs, running = _runs(connection, ids)
+    scored = select(ScoreRow.run_id, func.count()).where(
+        ScoreRow.run_id.in_([run_id for run_id, _ in runs.values()])
+    )
+    candidates = dict(connection.execute(scored.group_by(ScoreRow.run_id)).tuples().all())
+    verdicts = _verdicts(connection, reader_id, ids)
+    done = _fields_done(connection, reader_id, ids)
+    signed = _signed(connection, reader_id, ids)
+    states = []
+    for slide in page:
+        run_id, run_done = runs.get(slide.id, (None, False))
+        state: SlideProgress = "analysed" if run_done else "new"
+        if slide.id in running:
+            state = "running"
+        elif slide.id in signed:
+            state = "signed"
+        elif slide.id in done:
+            state = "reviewed"
+        states.append(
+            SlideState(
+                slide=slide,
+                state=state,
+                run_id=run_id,
+                candidates=0 if run_id is None else candidates.get(run_id, 0),
+                verdicts=verdicts.get(slide.id, 0),
+                mitoses=signed.get(slide.id),
+            )
+        )
+    return states
+
+
+def _runs(
+    connection: Connection, slide_ids: list[int]
+) -> tuple[dict[int, tuple[int, bool]], set[int]]:
+    """(run id, whether it is done) by slide, done runs first; slides with a living run."""
+    query = select(RunRow.id, RunRow.slide_id, RunRow.state).where(RunRow.slide_id.in_(slide_ids))
+    newest: dict[int, tuple[int, bool]] = {}
+    for row in connection.execute(query.order_by(RunRow.state == "done", RunRow.id)):
+        newest[row.slide_id] = (row.id, row.state == "done")
+    held = (
+        select(RunRow.slide_id, LeaseRow.token, LeaseRow.host, LeaseRow.pid, LeaseRow.heartbeat_s)
+        .join_from(LeaseRow, RunRow, RunRow.id == LeaseRow.run_id)
+        .where(RunRow.slide_id.in_(slide_ids), RunRow.state == "running")
+    )
+    running = {
+        row.slide_id
+        for row in connection.execute(held)
+        if lease.is_held(row.token, row.host, row.pid, row.heartbeat_s)
+    }
+    return newest, running
+
+
+def _verdicts(connection: Connection, reader_id: int, slide_ids: list[int]) -> dict[int, int]:
+    """How many points have a standing verdict of the reader, by slide."""
+    table = VerdictRow
+    newest = (
+        select(func.max(table.id))
+        .where(
+            table.reader_id == reader_id, table.slide_id.in_(slide_ids), table.consensus.is_(False)
+        )
+        .group_by(table.point_id)
+    )
+    query = (
+        select(table.slide_id, func.count())
+        .where(table.id.in_(newest), table.value != "cleared")
+        .group_by(table.slide_id)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def _fields_done(connection: Connection, reader_id: int, slide_ids: list[int]) -> set[int]:
+    """The slides on which the reader called a field done, and did not take it back."""
+    table = AcknowledgementRow
+    query = select(table.slide_id, table.value).where(
+        table.reader_id == reader_id, table.slide_id.in_(slide_ids), table.kind == "field done"
+    )
+    newest = dict(connection.execute(query.order_by(table.id)).tuples().all())
+    return {slide_id for slide_id, value in newest.items() if value}
+
+
+def _signed(connection: Connection, reader_id: int, slide_ids: list[int]) -> dict[int, int]:
+    """The mitotic count that the reader signed last, by slide."""
+    newest = select(func.max(CountRow.id)).group_by(CountRow.lineage)
+    query = select(CountRow.slide_id, CountRow.mitoses).where(
+        CountRow.id.in_(newest),
+        CountRow.state == "signed",
+        CountRow.reader_id == reader_id,
+        CountRow.slide_id.in_(slide_ids),
+    )
+    return dict(connection.execute(query.order_by(CountRow.id)).tuples().all())

@@ -6,6 +6,8 @@ from itertools import groupby
 from pathlib import Path
 
 from app.opening import reader_id
+from core.errors import SlideError
+from core.slides.reader import open_slide
 from core.store import Store, StoredSlide
 from core.store.base import PAGE
 from core.store.desk_records import SlideState
@@ -17,11 +19,6 @@ class ListedSlide:
 
     state: SlideState
     missing: bool
-
-    @property
-    def name(self) -> str:
-        """The alias, or the file's name where none is set."""
-        return self.state.slide.alias or self.state.slide.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,13 @@ def load_listing(store: Store, reader: str) -> tuple[ListedCase, ...]:
     def order(one: ListedSlide) -> tuple[bool, str, int, str, int]:
         case_id = one.state.slide.case_id
         name = names.get(case_id or 0, "")
-        return case_id is None, name, case_id or 0, one.name.casefold(), one.state.slide.id
+        return (
+            case_id is None,
+            name,
+            case_id or 0,
+            (one.state.slide.alias or one.state.slide.name).casefold(),
+            one.state.slide.id,
+        )
 
     rows = sorted(listed, key=order)
     return tuple(
@@ -74,3 +77,31 @@ def neighbour(cases: Iterable[ListedCase], slide_id: int | None, step: int) -> S
         if not one.missing:
             return one.state.slide
     return None
+
+
+def shown_name(stored: StoredSlide, *, hidden: bool) -> str:
+    """What a slide is called on the screen.
+
+    Args:
+        stored: the slide.
+        hidden: whether file names, which may name a patient or a diagnosis, are hidden.
+    """
+    return stored.alias or (f"Slide {stored.id}" if hidden else stored.name)
+
+
+def relocate(store: Store, slide_id: int, path: Path, reader: str) -> None:
+    """Note that a slide's file lies elsewhere now.
+
+    Raises:
+        SlideError: the file is no slide, or another one.
+        StoreError: the store cannot be written.
+    """
+    stored = store.slide(slide_id)
+    with open_slide(path, backend="openslide") as slide:
+        identity = (slide.identity.kind, slide.identity.digest)
+    if identity != (stored.identity_kind, stored.identity):
+        raise SlideError(
+            f"{path.name} is another slide than the one that was here.",
+            "Choose the same file, wherever it lies now.",
+        )
+    store.set_path(slide_id, path, reader)

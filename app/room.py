@@ -6,8 +6,6 @@ that belongs to a slide which is no longer open is dropped.
 """
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +13,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.bridge import GuiBridge, WorkThread
-from app.listing import load_listing, neighbour
+from app.listing import load_listing, neighbour, shown_name
 from app.opening import Ready, prepare, reader_id
+from app.stopping import drain
 from core.cancel import Cancelled
 from core.counting.protocols import DEFAULT_PROTOCOL
 from core.errors import UserError
@@ -34,7 +33,9 @@ log = logging.getLogger(__name__)
 REFRESH_MS = 500
 #: A verdict that was pressed is written, however slow the disk, before the program gives up on it.
 LAST_WRITES_S = 5.0
-LAST = 2**31 - 1  # a priority after all others
+#: Priorities: what closing waits for goes before LAST, what it drops after.
+LAST = 1000
+BACKGROUND = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class OpenedSlide:
         slide_id: the store's.
         token: grows with every slide opened; requests and answers carry it.
         name: the alias, or the file's name where none is set.
+        stored: the store's record of it.
         state: where this reader left it, if anywhere.
         viewed: what this reader saw of it, if anything.
     """
@@ -54,6 +56,7 @@ class OpenedSlide:
     slide_id: int
     token: int
     name: str = ""
+    stored: StoredSlide | None = None
     state: ViewState | None = None
     viewed: ViewedArea | None = None
 
@@ -116,6 +119,7 @@ class Room(QObject):
         self.selection: tuple[int, ...] = ()
         self.reader_name = reader
         self.blinded = False
+        self.hide_names = False
         self.protocol_id = protocol_id
         self.backend: Backend = backend
         self._desk: Desk | None = None  # only handed on here; used on the desk thread
@@ -137,7 +141,7 @@ class Room(QObject):
             return
         token = self._next_token()
         backend = self.backend
-        self.opening.emit(path.name)
+        self.opening.emit("" if self.hide_names else path.name)
         self.io.submit(
             lambda: open_slide(path, backend=backend),
             lambda slide: self._make_desk(token, slide, mpp),
@@ -154,7 +158,7 @@ class Room(QObject):
             if stored is not None:
                 self.open(Path(stored.path))
 
-        self.desk_thread.submit(
+        self.io.submit(
             lambda: neighbour(load_listing(store, reader), here, step), found, self.failed.emit
         )
 
@@ -204,7 +208,7 @@ class Room(QObject):
         stored = ready.stored
         self.protocol_id = ready.protocol_id
         self.opened = OpenedSlide(
-            slide, stored.id, token, stored.alias or stored.name, ready.state, ready.viewed
+            slide, stored.id, token, self.shown_name(stored), stored, ready.state, ready.viewed
         )
         self.opening.emit("")
         self.slide_opened.emit(self.opened)
@@ -358,11 +362,21 @@ class Room(QObject):
 
         self.desk_thread.submit(work, None, self.failed.emit, priority=2)
 
-    def set_name(self, slide_id: int, name: str) -> None:
-        """Say what a slide is called from now on, once the store knows."""
-        if self.opened is not None and self.opened.slide_id == slide_id:
-            self.opened = replace(self.opened, name=name)
-            self.name_changed.emit(name)
+    def shown_name(self, stored: StoredSlide) -> str:
+        """What a slide is called on the screen."""
+        return shown_name(stored, hidden=self.hide_names)
+
+    def rename(self, stored: StoredSlide) -> None:
+        """Take a slide's new alias, once the store has it."""
+        if self.opened is not None and self.opened.slide_id == stored.id:
+            self.opened = replace(self.opened, name=self.shown_name(stored), stored=stored)
+            self.name_changed.emit(self.opened.name)
+
+    def set_hide_names(self, hidden: bool) -> None:
+        """Show aliases or numbers in place of file names."""
+        self.hide_names = hidden
+        if self.opened is not None and self.opened.stored is not None:
+            self.rename(self.opened.stored)
 
     # The end.
 
@@ -378,21 +392,10 @@ class Room(QObject):
         self.close_slide()
         ended = True
         for thread in (self.desk_thread, self._tissue_thread, self.io):
-            drained = threading.Event()
-            thread.submit(drained.set, priority=LAST)
-            ended &= _wait(drained, pump)
-            ended &= thread.close(timeout_s=0.1 if not ended else LAST_WRITES_S)
+            ended &= drain(thread, LAST_WRITES_S, pump, priority=LAST)
         if not ended:
             log.error("a thread of the room did not end within %g s", LAST_WRITES_S)
         return ended
-
-
-def _wait(drained: threading.Event, pump: Callable[[], None] | None) -> bool:
-    until_s = time.monotonic() + LAST_WRITES_S
-    while not drained.wait(0.02) and time.monotonic() < until_s:
-        if pump is not None:
-            pump()
-    return drained.is_set()
 
 
 def _use_mpp(slide: Slide, view: DeskView) -> None:

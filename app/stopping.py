@@ -1,10 +1,12 @@
-"""Ctrl-C as a cancel token."""
+"""Ending in order: Ctrl-C as a cancel token, and threads that finish what they were given."""
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, Protocol
 
 from core.cancel import CancelToken
 
@@ -28,3 +30,37 @@ def ctrl_c_cancels() -> Iterator[CancelToken]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Drained(Protocol):
+    """A work thread, without importing Qt for it."""
+
+    def submit(self, work: Callable[[], Any], *, priority: int = 0) -> None:
+        """Queue work."""
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """End the thread."""
+        ...
+
+
+def drain(
+    thread: Drained, seconds: float, pump: Callable[[], None] | None, *, priority: int
+) -> bool:
+    """Let a thread do what it was given before, then end it.
+
+    Args:
+        thread: to end.
+        seconds: how long to wait at most.
+        pump: called while waiting, to keep the screen alive.
+        priority: what is queued with a higher number is dropped.
+
+    Returns:
+        Whether it ended in time.
+    """
+    done = threading.Event()
+    thread.submit(done.set, priority=priority)
+    until_s = time.monotonic() + seconds
+    while not done.wait(0.02) and time.monotonic() < until_s:
+        if pump is not None:
+            pump()
+    return thread.close(timeout_s=max(0.1, until_s - time.monotonic()))

@@ -60,6 +60,17 @@ LABEL_TEXT = QColor(250, 250, 250)
 SHADE = QColor(20, 22, 26, 70)
 
 
+#: A dot beside a slide; its state also stands there in words.
+SLIDE_STATES = {
+    "new": QColor("#9aa1ab"),
+    "running": QColor("#3d8bfd"),
+    "analysed": QColor("#e0a300"),
+    "reviewed": QColor("#20a4b8"),
+    "signed": QColor("#2fae60"),
+    "missing": QColor("#d84a4a"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Theme:
     """The colours of everything beside the slide, as #rrggbb.

@@ -19,6 +19,7 @@ from PySide6.QtCore import QObject, Signal
 from app import __version__
 from app.analysing import Models, load_models
 from app.bridge import GuiBridge, WorkThread
+from app.listing import shown_name
 from core.analysis.pipeline import RunSummary, analyze
 from core.analysis.planning import AnalysisRequest
 from core.analysis.progress import Progress
@@ -111,7 +112,14 @@ def desktop_models(device: str) -> Models:
 
 
 def make_request(
-    store: Store, slide_id: int, *, device: str, backend: Backend, tumour_only: bool, again: bool
+    store: Store,
+    slide_id: int,
+    *,
+    device: str,
+    backend: Backend,
+    tumour_only: bool,
+    again: bool = False,
+    hide_names: bool = False,
 ) -> RunRequest:
     """What to ask of a slide of the store; runs on the desk thread.
 
@@ -122,6 +130,7 @@ def make_request(
         backend: pixel library.
         tumour_only: look in the tumour regions only, if there are any.
         again: make a new run.
+        hide_names: whether file names are hidden on the screen.
     """
     stored = store.slide(slide_id)
     drawn = [region for region in store.regions(slide_id) if region.kind != "count_area"]
@@ -134,7 +143,7 @@ def make_request(
     return RunRequest(
         slide_id=slide_id,
         path=Path(stored.path),
-        name=stored.alias or stored.name,
+        name=shown_name(stored, hidden=hide_names),
         mpp=stored.mpp,
         mpp_origin=stored.mpp_origin,
         regions=Regions(tumour=united["tumour"], excluded=united["excluded"]),

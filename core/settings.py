@@ -42,6 +42,7 @@ class Settings:
         backend: pixel library for slides.
         protocol: counting rule of the next slide.
         keys: action id → key sequences in Qt's portable text, where they differ from the defaults.
+        hide_names: whether file names are hidden on the screen.
         recent: slide files, the newest first.
         crop_um: side of a gallery crop in µm.
         idle_minutes: after so long without a key the reader is asked who reads.
@@ -57,6 +58,7 @@ class Settings:
     backend: str = "auto"
     protocol: str = DEFAULT_PROTOCOL
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hide_names: bool = False
     recent: tuple[str, ...] = ()
     crop_um: float = 64.0
     idle_minutes: int = 15

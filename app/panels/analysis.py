@@ -1,6 +1,7 @@
 """The analysis panel: by which rule, where, on what; start, stop, and how far it is."""
 
 from collections.abc import Callable
+from functools import partial
 
 import shapely
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
@@ -184,15 +185,18 @@ class AnalysisPanel(QWidget):
         """
         store, settings = self._room.store, self._preferences.settings
         tumour_only = self.where.currentIndex() == TUMOUR
-        device, backend = settings.device, self._room.backend
+        how = partial(
+            make_request,
+            store,
+            device=settings.device,
+            backend=self._room.backend,
+            tumour_only=tumour_only,
+            again=again,
+            hide_names=self._room.hide_names,
+        )
 
         def requests() -> list[RunRequest]:
-            return [
-                make_request(
-                    store, id_, device=device, backend=backend, tumour_only=tumour_only, again=again
-                )
-                for id_ in slide_ids
-            ]
+            return [how(slide_id) for slide_id in slide_ids]
 
         self.trouble.hide()
         self._room.desk_thread.submit(requests, self._start_all, self.start_failed.emit)

@@ -1,4 +1,4 @@
-"""What a slide file holds beside its tissue: colour profile, label and macro image.
+"""What a slide file holds beside its tissue: label and macro image.
 
 The label and the macro image can show the patient's name. They are read only when somebody asks
 for them, with a handle of their own, and nothing here caches or logs them.
@@ -9,24 +9,9 @@ from pathlib import Path
 import numpy as np
 import openslide
 from numpy.typing import NDArray
-from openslide import lowlevel
 from PIL import Image
 
 from core.errors import SlideError
-
-
-def read_profile(path: Path) -> bytes | None:
-    """The ICC profile of the slide's pixels, or None.
-
-    Raises:
-        SlideError: the file cannot be opened or read.
-    """
-    try:
-        with openslide.OpenSlide(path) as handle:
-            # Not handle.color_profile: that parses it with Pillow and writes it anew.
-            return lowlevel.read_icc_profile(handle._osr) or None
-    except (openslide.OpenSlideError, OSError) as error:
-        raise _unreadable(path, error) from error
 
 
 def list_associated(path: Path) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import openslide
 from numpy.typing import NDArray
+from openslide import lowlevel
 from PIL import Image
 
 from core.errors import SlideError
@@ -64,6 +65,7 @@ class OpenSlidePixels:
         level_dimensions: (width, height) of each level.
         downsamples: OpenSlide's own factor of each level.
         background: what shows through where the scanner left nothing, (3,) 0..255.
+        icc_profile: of the pixels, or None.
 
     Raises:
         openslide.OpenSlideError: OpenSlide cannot open the file.
@@ -75,6 +77,8 @@ class OpenSlidePixels:
         self.level_dimensions = tuple((int(w), int(h)) for w, h in handle.level_dimensions)
         self.downsamples = tuple(float(d) for d in handle.level_downsamples)
         self.background = _background(self.properties)
+        # Not handle.color_profile: that parses it with Pillow and writes it anew.
+        self.icc_profile: bytes | None = lowlevel.read_icc_profile(handle._osr) or None
         self.path, self._lock = path, threading.Lock()
         self._handle: openslide.OpenSlide | None = handle
         self._readers: dict[int, int] = {}

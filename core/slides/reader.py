@@ -64,6 +64,7 @@ class Slide:
         bounds: where the scanner put pixels (`openslide.bounds-*`), else the whole.
         background: colour behind the pixels, (red, green, blue).
         vendor: OpenSlide's name of the format.
+        icc_profile: of the pixels, for the screen only, or None.
         objective: magnification of the scanner's objective, or None if unknown.
         file_tile_px: side of the file's own tiles on level 0; 0 where they are not square.
         backend: `openslide`, `turbo` or `fastslide`, as chosen at opening.
@@ -83,7 +84,7 @@ class Slide:
         self.level_downsamples = tuple((s.x * s.y) ** 0.5 for s in self._scales)
         self.bounds = _bounds(properties, self.level_dimensions[0])
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
-        self.background = reference.background
+        self.background, self.icc_profile = reference.background, reference.icc_profile
         self.objective = _positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER, ""))
         tile = {properties.get(f"openslide.level[0].tile-{side}") for side in ("width", "height")}
         self.file_tile_px = int(tile.pop() or 0) if len(tile) == 1 else 0
@@ -97,10 +98,6 @@ class Slide:
     def level_scales(self) -> tuple[LevelScale, ...]:
         """Level-0 pixels per pixel of each level, along each axis."""
         return self._scales
-
-    def read_profile(self) -> bytes | None:
-        """The ICC profile of the pixels, or None; reads the file. See `associated`."""
-        return associated.read_profile(self.path)
 
     def associated_names(self) -> tuple[str, ...]:
         """Names of label, macro image and the like; reads the file. See `associated`."""

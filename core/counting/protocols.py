@@ -31,7 +31,7 @@ _REQUIRED: dict[str, type] = {
     "verified": bool,
     "source": str,
 }
-_OPTIONAL: dict[str, type] = {"note": str, "categories": list}
+_OPTIONAL: dict[str, type] = {"note": str, "checklist": list, "categories": list}
 _CATEGORY: dict[str, type] = {
     "name": str,
     "min": float,
@@ -81,6 +81,7 @@ class Protocol:
     source: str
     note: str
     categories: tuple[Category, ...]
+    checklist: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -187,6 +188,9 @@ def _protocol(entry: Any, number: int) -> Protocol:
         for position, item in enumerate(fields.get("categories", ()), start=1)
     )
     _check_categories(categories, whole_numbers=fields["whole_numbers"], where=where)
+    checklist = tuple(fields.get("checklist", ()))
+    if not all(isinstance(point, str) and point.strip() for point in checklist):
+        raise ProtocolError(f"In {where}, every point of the checklist must be a text.")
     return Protocol(
         id=fields["id"],
         name=fields["name"],
@@ -199,6 +203,7 @@ def _protocol(entry: Any, number: int) -> Protocol:
         source=fields["source"],
         note=fields.get("note", ""),
         categories=categories,
+        checklist=checklist,
     )
 
 

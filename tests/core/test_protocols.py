@@ -141,3 +141,14 @@ def test_shapes_count_their_border():
     assert circle.contains([[3, 4], [3.001, 4]], (0.0, 0.0)).tolist() == [True, False]
     assert circle.polygon_um((7.0, 8.0)).area == pytest.approx(25 * math.pi, rel=2e-5)
     assert box.polygon_um((7.0, 8.0)).bounds == (5.0, 7.0, 9.0, 9.0)
+
+
+def test_every_shipped_protocol_has_points_to_confirm_and_a_file_may_leave_them_out(tmp_path):
+    assert all(protocol.checklist for protocol in load_protocols().values())
+    assert load(tmp_path, GOOD)["a"].checklist == ()
+    with_points = GOOD.replace('source = "S"', 'source = "S"\nchecklist = ["Look.", "Count."]')
+    assert load(tmp_path, with_points)["a"].checklist == ("Look.", "Count.")
+    for bad in ('["Look.", ""]', "[1]"):
+        text = GOOD.replace('source = "S"', f'source = "S"\nchecklist = {bad}')
+        with pytest.raises(ProtocolError, match="point of the checklist"):
+            load(tmp_path, text)

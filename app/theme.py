@@ -47,11 +47,11 @@ MARKS = MarkColours(
 #: and lightness rises with density for readers who tell colours poorly.
 HEAT = (
     QColor(38, 60, 140, 0),
-    QColor(38, 60, 140, 110),
-    QColor(24, 122, 148, 165),
-    QColor(60, 182, 122, 190),
+    QColor(38, 60, 140, 40),
+    QColor(24, 122, 148, 120),
+    QColor(60, 182, 122, 175),
     QColor(180, 218, 60, 205),
-    QColor(255, 240, 80, 215),
+    QColor(255, 240, 80, 220),
 )
 #: Behind and around marks, so that they stand out from dark nuclei and from glass alike.
 CASING = QColor(255, 255, 255, 170)

@@ -53,11 +53,11 @@ class CountAreaLayer:
             return
         held = self._path.at(transform, 1.0, lambda wide: path_of(area.polygon0, wide))
         path = held.value.translated(held.dx, held.dy)
-        paint_area(painter, path, area_text(area), transform, area.state == "proposed")
         if self.shade_outside:
             outside = QPainterPath()
             outside.addRect(QRectF(0, 0, transform.width_px, transform.height_px))
             painter.fillPath(outside.subtracted(path), SHADE)
+        paint_area(painter, path, area_text(area), transform, area.state == "proposed")
 
 
 def paint_area(

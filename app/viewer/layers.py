@@ -42,13 +42,24 @@ class RegionLayer(OutlineLayer):
 
     def __init__(self) -> None:
         super().__init__("regions")
+        self._view: DeskView | None = None
         self._shown: list[tuple[str, int]] = []
         self._hidden = ""
 
+    def hide(self, lineage: str) -> None:
+        """Leave a region out while a tool paints it; an empty text shows all."""
+        if lineage != self._hidden:
+            self._hidden = lineage
+            self.set_view(self._view)
+
     def set_view(self, view: DeskView | None) -> None:
         """Show a view's regions."""
-        regions = view.regions if view is not None else ()
-        regions = tuple(region for region in regions if region.kind in ("tumour", "excluded"))
+        self._view = view
+        regions = [
+            region
+            for region in (view.regions if view is not None else ())
+            if region.kind in ("tumour", "excluded") and region.lineage != self._hidden
+        ]
         new = [(region.lineage, region.version) for region in regions]
         if new == self._shown:
             return
@@ -121,10 +132,10 @@ class LayerStack(QObject):
             self.density,
             self.problems,
             self.tissue,
+            self.count_area,
             self.regions,
             self.fields,
             self.hot_spots,
-            self.count_area,
             self.candidates,
         )
 

@@ -133,9 +133,12 @@ def paint_disputed(painter: QPainter, radius_px: float) -> None:
 
 
 def _stroke_px(kind: MarkKind, radius_px: float) -> float:
-    strong = kind in (MarkKind.LIKELY, MarkKind.MITOSIS, MarkKind.ATYPICAL, MarkKind.UNSURE)
     growth = min(radius_px / 48, 1.0)
-    return (1.6 + 1.0 * growth) if strong else (1.2 + 0.6 * growth)
+    if kind in (MarkKind.MITOSIS, MarkKind.ATYPICAL):
+        return 1.9 + 1.1 * growth
+    if kind in (MarkKind.LIKELY, MarkKind.UNSURE):
+        return 1.6 + 0.8 * growth
+    return 1.2 + 0.6 * growth
 
 
 def _paint_dot(painter: QPainter, kind: MarkKind) -> None:
@@ -170,7 +173,7 @@ def _ring(kind: MarkKind, radius: float) -> QPainterPath:
         path.addRoundedRect(QRectF(-radius, -radius, 2 * radius, 2 * radius), 3, 3)
         return path
     if kind is MarkKind.IMPOSTER:
-        return _cross(radius, radius + max(3.0, radius * 0.28))
+        return _cross(radius, radius + max(4.0, radius * 0.34))
     sweep = {MarkKind.LIKELY: 62.0, MarkKind.CANDIDATE: 40.0, MarkKind.FAINT: 16.0}[kind]
     path = QPainterPath()
     box = QRectF(-radius, -radius, 2 * radius, 2 * radius)

@@ -1,22 +1,25 @@
 """Layers that are pictures in the slide's frame: the density of mitoses, and what was viewed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPixmap
 
 from app.bridge import WorkThread
 from app.theme import MARKS
 from app.viewer.density import DensityMap, density_map
+from app.viewer.outlines import Outline, Style
 from app.viewer.pancache import PanCache
 from app.viewer.transform import ViewTransform
 from core.geometry import Mpp, Rect0
 from core.reading.view import ATYPICAL, LABELS, MITOSIS, NONE, DeskView
 
 _VIEWED_ALPHA = 46
+_PLAIN = Style(MARKS.tissue)
 
 
 class PictureLayer:
@@ -32,12 +35,19 @@ class PictureLayer:
         self.visible = False
         self.opacity = opacity
         self._picture: tuple[QImage, Rect0] | None = None
+        self._within: list[Outline] = []
         self._screen: PanCache[QPixmap] = PanCache(128)
 
     def set_picture(self, image: QImage | None, rect0: Rect0 | None) -> None:
         """Show an image over a rectangle of the slide, or nothing."""
         self._picture = None if image is None or rect0 is None else (image, rect0)
         self._screen.clear()
+
+    def set_within(self, polygons0: Sequence[shapely.Polygon]) -> None:
+        """Show the picture on these only; everywhere if there are none."""
+        if [id(polygon) for polygon in polygons0] != [id(o.geometry0) for o in self._within]:
+            self._within = [Outline(polygon, _PLAIN) for polygon in polygons0]
+            self._screen.clear()
 
     def paint(self, painter: QPainter, transform: ViewTransform) -> None:
         """Paint the part that is in view."""
@@ -59,6 +69,11 @@ class PictureLayer:
         canvas.fill(Qt.GlobalColor.transparent)
         painter = QPainter(canvas)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        if self._within:
+            path = QPainterPath()
+            for outline in self._within:
+                path.addPath(outline.path(wide))
+            painter.setClipPath(path)
         painter.setTransform(wide.qtransform(), True)
         painter.drawImage(QRectF(rect0.x0, rect0.y0, rect0.width0, rect0.height0), image)
         painter.end()
@@ -95,6 +110,7 @@ class DensityLayer(PictureLayer):
     def set_view(self, view: DeskView | None) -> None:
         """Show the density of a view's mitoses: by verdict, else by label, as they are counted."""
         self._wish = _wish(view) if view is not None else None
+        self.set_within([piece.polygon0 for piece in view.pieces] if view is not None else [])
         if self._wish is None:
             self._made = None
             self.peak_per_mm2 = 0.0

@@ -34,6 +34,8 @@ Kind = Literal["rectangle", "circle"]
 Floats = NDArray[np.float64]
 # No side of a count area is longer than this many times the other.
 MAX_ASPECT = 20.0
+# Of areas that are sums of clipped cells.
+_ROUNDING = 1e-9
 
 
 # The outline.
@@ -172,7 +174,8 @@ def counted_mm2(polygon0: shapely.Polygon, area_mm2: float, ground: Ground, piec
     per_px0 = area_mm2 / float(polygon0.area)
     tissue_mm2 = float(sum(tissue_px0(open0, ground, piece).values())) * per_px0
     open_mm2 = float(open0.area) * per_px0
-    return open_mm2 if tissue_mm2 >= COVERED_ENOUGH * open_mm2 else tissue_mm2
+    enough_mm2 = COVERED_ENOUGH * open_mm2 * (1 - _ROUNDING)
+    return open_mm2 if tissue_mm2 >= enough_mm2 else tissue_mm2
 
 
 def holds(area: AreaView, ground: Ground, x0: Floats, y0: Floats) -> NDArray[np.bool_]:

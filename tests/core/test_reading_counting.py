@@ -55,7 +55,7 @@ def clusters():
     """11 mitoses near one place, 14 near another, 20 imposters near a third; 8 x 6.4 mm."""
     rng = np.random.default_rng(1)
     near = [(6000, 8000, 11), (20000, 15000, 14), (27000, 5000, 20)]
-    xy0 = np.concatenate([rng.uniform(-400, 400, (n, 2)) + (x, y) for x, y, n in near])
+    xy0 = np.concatenate([rng.uniform(-400, 400, (n, 2)) + np.array([x, y]) for x, y, n in near])
     label = np.repeat([2, 2, 1], [11, 14, 20])
     return figures_at(xy0, label=label)
 

@@ -8,8 +8,7 @@ from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPixmap
 
 from app.viewer.labels import paint_label
-from app.viewer.layer import ASSUMED_UM_PER_PX
-from app.viewer.marks import MARK_RADIUS_UM, MarkKind, mark_kinds, reach_px
+from app.viewer.marks import MarkKind, mark_kinds, mark_radius_px, reach_px
 from app.viewer.pancache import PanCache
 from app.viewer.stamps import StampBook, pixels_of, scatter
 from app.viewer.transform import ViewTransform
@@ -48,7 +47,6 @@ class CandidateLayer:
         self._shown = _NOTHING
         self._selected = np.empty(0, np.int64)
         self._hovered: int | None = None
-        self._um_per_px0 = ASSUMED_UM_PER_PX
         self._stamps = StampBook()
         self._picture: PanCache[QPixmap] = PanCache()
 
@@ -59,7 +57,6 @@ class CandidateLayer:
             self._shown, self._hovered = _NOTHING, None
             self._picture.clear()
             return
-        self._um_per_px0 = view.mpp.mean if view.mpp is not None else ASSUMED_UM_PER_PX
         if old is not None and _look(old) == _look(view) and old.figures is view.figures:
             return
         kinds = mark_kinds(
@@ -97,7 +94,7 @@ class CandidateLayer:
 
     def radius_px(self, transform: ViewTransform) -> float:
         """Inner radius of a mark on the screen, logical pixels."""
-        return MARK_RADIUS_UM / self._um_per_px0 / transform.px0_per_px
+        return mark_radius_px(self._view.mpp if self._view is not None else None, transform)
 
     def paint(self, painter: QPainter, transform: ViewTransform) -> None:
         """Paint marks, or the picture of dots where there are too many of them."""

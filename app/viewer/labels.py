@@ -3,7 +3,7 @@
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 
-from app.theme import LABEL_GROUND, LABEL_TEXT
+from app.theme import LABEL_GROUND, LABEL_TEXT, MARKS
 
 LABEL_PX = 11
 _PAD_X, _PAD_Y = 5.0, 2.0
@@ -45,3 +45,17 @@ def paint_label(
     painter.drawText(box.adjusted(_PAD_X, _PAD_Y, -_PAD_X, -_PAD_Y), text)
     painter.restore()
     return box
+
+
+def paint_notice(painter: QPainter, width_px: float, text: str) -> None:
+    """Paint why something cannot be, in the middle near the view's upper edge.
+
+    Args:
+        painter: in logical screen pixels.
+        width_px: of the view.
+        text: in plain words.
+    """
+    wide = QFontMetricsF(label_font(painter)).horizontalAdvance(text) + 2 * _PAD_X
+    ground = QColor(MARKS.excluded).darker(160)
+    ground.setAlpha(235)
+    paint_label(painter, QPointF((width_px - wide) / 2, 16.0), text, ground=ground, above=False)

@@ -13,6 +13,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 
 from app.theme import CASING, MARKS
+from app.viewer.layer import ASSUMED_UM_PER_PX
+from app.viewer.transform import ViewTransform
+from core.geometry import Mpp
 from core.reading.view import ATYPICAL, DELETED, IMPOSTER, MITOSIS, UNSURE, Figures
 
 #: Inner radius of a mark: a metaphase plate with its clear zone fits inside.
@@ -83,6 +86,12 @@ def mark_kinds(
     for verdict, kind in _OF_VERDICT.items():
         kinds[figures.verdict == verdict] = kind
     return kinds
+
+
+def mark_radius_px(mpp: Mpp | None, transform: ViewTransform) -> float:
+    """Inner radius of a mark on the screen, logical pixels."""
+    um_per_px0 = mpp.mean if mpp is not None else ASSUMED_UM_PER_PX
+    return MARK_RADIUS_UM / um_per_px0 / transform.px0_per_px
 
 
 def reach_px(radius_px: float) -> float:

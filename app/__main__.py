@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from app.cli import app
+    from app.cli import app, with_command
 
-    given = None if arguments is None else list(arguments)
+    given = with_command(sys.argv[1:] if arguments is None else arguments)
     status = app(given, prog_name="mitoscope", standalone_mode=False)
     return status if isinstance(status, int) else DONE
 

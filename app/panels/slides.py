@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.listing import ListedCase, ListedSlide, load_listing, relocate
+from app.opening import stored_slide
 from app.panels.slide_rows import ROW, THUMBNAIL_PX, SlideDelegate
 from app.room import BACKGROUND, Room
 from app.worker import AnalysisWorker, RunRequest
@@ -201,6 +202,16 @@ class SlidesPanel(QWidget):
         self.tree.viewport().update()
 
     # What the reader asks for.
+
+    def add(self, path: Path) -> None:
+        """Take a slide into the list without opening it on the screen."""
+        store = self._room.store
+
+        def work() -> None:
+            with open_slide(path, backend="openslide") as slide:
+                stored_slide(store, slide)
+
+        self._room.io.submit(work, lambda _done: self.renew(), self.failed.emit)
 
     def chosen(self) -> list[int]:
         """The ids of the selected slides, from top to bottom."""

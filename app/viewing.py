@@ -1,0 +1,158 @@
+"""The middle of the window: canvas, layers, tools and notes, bound to the room."""
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.notes import Note, NoteBar, PixelSizeNote
+from app.room import OpenedSlide, Place0, Room
+from app.viewer.canvas import Canvas
+from app.viewer.layer import Tool
+from app.viewer.layers import LayerStack
+from app.viewer.transform import ViewTransform
+from core.geometry import Mpp
+from core.reading.view import DeskView
+from core.store.desk_records import ViewState
+
+#: Where the reader is is kept this long after the last move.
+KEEP_MS = 2000
+
+
+class Viewing(QWidget):
+    """Shows the open slide, keeps where the reader is on it, and hands the mouse to tools.
+
+    Args:
+        room: what is open.
+        parent: of the widget.
+
+    Attributes:
+        canvas, layers, notes: its parts.
+        tools: by action id, `tool.select` among them.
+
+    Signals:
+        tool_chosen: the id of the tool in hand.
+    """
+
+    tool_chosen = Signal(str)
+
+    def __init__(self, room: Room, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._room = room
+        self.notes = NoteBar()
+        self.canvas = Canvas(room.bridge)
+        self.layers = LayerStack(room.io, self)
+        self.canvas.layers = self.layers.layers
+        self.tools: dict[str, Tool] = {}
+        self._pixel_size: Note | None = None
+        self._restore_key: int | None = None
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.notes)
+        column.addWidget(self.canvas, 1)
+        self._keep = QTimer(self, singleShot=True, interval=KEEP_MS)
+        self._keep.timeout.connect(self.keep_place)
+        self._connect()
+
+    def _connect(self) -> None:
+        room, canvas, layers = self._room, self.canvas, self.layers
+        room.slide_opened.connect(self._opened)
+        room.slide_closing.connect(self._closing)
+        room.view_changed.connect(self._viewed)
+        room.selection_changed.connect(layers.set_selection)
+        room.go_requested.connect(canvas.go_to)
+        room.failed.connect(self.notes.show_error)
+        layers.changed.connect(canvas.update_layers)
+        canvas.failed.connect(self.notes.show_error)
+        canvas.transform_changed.connect(self._moved)
+
+    # Tools.
+
+    def add_tool(self, action_id: str, tool: Tool) -> None:
+        """Make a tool available under the id of its action."""
+        self.tools[action_id] = tool
+
+    @Slot(str)
+    def use_tool(self, action_id: str) -> None:
+        """Take a tool into the hand."""
+        if action_id in self.tools:
+            self.canvas.set_tool(self.tools[action_id])
+            self.tool_chosen.emit(action_id)
+
+    # The room.
+
+    @Slot(object)
+    def _opened(self, opened: OpenedSlide) -> None:
+        self.notes.clear_error()
+        self.canvas.set_slide(opened)
+        state = opened.state
+        self._restore_key = None
+        if state is None:
+            return
+        self._restore_key = state.selected_key
+        if state.angle_deg:
+            self.canvas.rotate(state.angle_deg)
+        if state.magnification is not None:
+            self.canvas.go_to(Place0(*state.centre0, state.magnification))
+
+    @Slot(object)
+    def _closing(self, _opened: OpenedSlide) -> None:
+        self.keep_place()
+        self.layers.clear()
+        self._show_pixel_size(asked=False)
+        self.canvas.set_slide(None)
+
+    @Slot(object)
+    def _viewed(self, view: DeskView) -> None:
+        self.canvas.set_mpp(view.mpp)
+        self.layers.set_view(view)
+        self._show_pixel_size(asked=view.mpp is None)
+        key, self._restore_key = self._restore_key, None
+        if key is not None and view.figures.row(key) is not None and not self._room.selection:
+            self._room.select([key])
+
+    @Slot(object)
+    def _moved(self, _view: ViewTransform) -> None:
+        self._keep.start()
+
+    @Slot()
+    def keep_place(self) -> None:
+        """Remember where the reader is."""
+        self._keep.stop()
+        if self._room.opened is None or self._room.opened is not self.canvas.opened:
+            return
+        view = self.canvas.transform
+        selection = self._room.selection
+        self._room.remember(
+            ViewState(
+                centre0=view.centre0,
+                magnification=self.canvas.magnification(),
+                angle_deg=view.angle_deg,
+                selected_key=selection[0] if selection else None,
+                protocol=self._room.protocol_id,
+            )
+        )
+
+    def let_go(self) -> None:
+        """Read nothing any more."""
+        self._keep.stop()
+        self.canvas.set_slide(None)
+
+    # A slide without a pixel size.
+
+    def _show_pixel_size(self, *, asked: bool) -> None:
+        if asked and self._pixel_size is None:
+            note = PixelSizeNote()
+            note.typed.connect(self._mpp_typed)
+            note.calibrate_requested.connect(self._calibrate)
+            self._pixel_size = self.notes.add(note)
+        elif not asked and self._pixel_size is not None:
+            self.notes.remove(self._pixel_size)
+            self._pixel_size = None
+
+    @Slot(float)
+    def _mpp_typed(self, mpp: float) -> None:
+        self._room.set_mpp(Mpp(mpp, mpp), "typed")
+
+    @Slot()
+    def _calibrate(self) -> None:
+        self.use_tool("tool.calibrate")

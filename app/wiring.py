@@ -1,0 +1,182 @@
+"""Which action does what in the window."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QActionGroup
+from PySide6.QtWidgets import QInputDialog
+
+from app.viewer.region_tools import PolygonTool, RectangleTool
+from app.viewer.tools import AddMitosisTool, SelectTool
+
+if TYPE_CHECKING:
+    from app.window import Window
+
+#: Part of the view that an arrow key moves, logical pixels.
+PAN_PX = 120.0
+TURN_DEG = 15.0
+_MAGNIFICATIONS = {
+    "view.mag_2_5": 2.5,
+    "view.mag_5": 5.0,
+    "view.mag_10": 10.0,
+    "view.mag_20": 20.0,
+    "view.mag_40": 40.0,
+}
+_PANS = {
+    "view.pan_left": (-PAN_PX, 0.0),
+    "view.pan_right": (PAN_PX, 0.0),
+    "view.pan_up": (0.0, -PAN_PX),
+    "view.pan_down": (0.0, PAN_PX),
+}
+_LAYERS = {
+    "layer.tissue": "tissue",
+    "layer.regions": "regions",
+    "layer.figures": "candidates",
+    "layer.area": "count_area",
+    "layer.spots": "hot_spots",
+    "layer.density": "density",
+    "layer.fields": "fields",
+    "layer.viewed": "viewed",
+}
+
+
+def wire(window: "Window") -> None:
+    """Connect the window's actions; lives as long as the window."""
+    Wiring(window)
+
+
+class Wiring(QObject):
+    """Connects actions to viewer, tools, layers and slides.
+
+    Args:
+        window: whose actions.
+    """
+
+    def __init__(self, window: "Window") -> None:
+        super().__init__(window)
+        self._window = window
+        self._actions = window.actions_by_id
+        window.reviewer.connect_to(self._actions)
+        self._actions.add_to(window.gallery, "gallery")
+        self._actions.add_to(window.viewing.canvas, "viewer")
+        self._wire_view()
+        self._wire_tools()
+        self._wire_layers()
+        on = self._actions
+        on["file.open"].triggered.connect(window.choose_slides)
+        on["slide.next"].triggered.connect(self._next_slide)
+        on["slide.previous"].triggered.connect(self._previous_slide)
+        on["analysis.start"].triggered.connect(window.analysis.start)
+
+    # The view.
+
+    def _wire_view(self) -> None:
+        canvas, on = self._window.viewing.canvas, self._actions
+        on["view.fit"].triggered.connect(canvas.fit)
+        on["view.zoom_in"].triggered.connect(canvas.zoom_in)
+        on["view.zoom_out"].triggered.connect(canvas.zoom_out)
+        for id_, magnification in _MAGNIFICATIONS.items():
+            on[id_].triggered.connect(partial(self._magnify, magnification))
+        for id_, (dx, dy) in _PANS.items():
+            on[id_].triggered.connect(partial(self._pan, dx, dy))
+        on["view.rotate_cw"].triggered.connect(partial(self._turn, TURN_DEG))
+        on["view.rotate_ccw"].triggered.connect(partial(self._turn, -TURN_DEG))
+        on["view.goto"].triggered.connect(self._go_to)
+        on["view.full_screen"].toggled.connect(self._full_screen)
+
+    def _magnify(self, magnification: float, _checked: bool = False) -> None:
+        self._window.viewing.canvas.set_magnification(magnification)
+
+    def _pan(self, dx: float, dy: float, _checked: bool = False) -> None:
+        self._window.viewing.canvas.pan_by(dx, dy)
+
+    def _turn(self, deg: float, _checked: bool = False) -> None:
+        self._window.viewing.canvas.rotate(deg)
+
+    @Slot(bool)
+    def _full_screen(self, full: bool) -> None:
+        if full:
+            self._window.showFullScreen()
+        else:
+            self._window.showNormal()
+
+    @Slot()
+    def _go_to(self) -> None:
+        room = self._window.room
+        if room.opened is None:
+            return
+        mpp = room.opened.slide.mpp
+        unit = self.tr("µm") if mpp is not None else self.tr("pixels")
+        text, good = QInputDialog.getText(
+            self._window, self.tr("Go to a place"), self.tr("x and y in {0}").format(unit)
+        )
+        place = parse_place(text) if good else None
+        if place is not None:
+            x, y = place
+            room.go_to(x / mpp.x if mpp else x, y / mpp.y if mpp else y)
+
+    # Tools and layers.
+
+    def _wire_tools(self) -> None:
+        window, viewing = self._window, self._window.viewing
+        room, layers = window.room, viewing.layers
+        for id_, tool in (
+            ("tool.select", SelectTool(room, layers.candidates, viewing)),
+            ("tool.add_mitosis", AddMitosisTool(room, viewing)),
+            ("tool.polygon", PolygonTool(room, viewing)),
+            ("tool.rectangle", RectangleTool(room, viewing)),
+        ):
+            viewing.add_tool(id_, tool)
+        group = QActionGroup(self)
+        for id_ in viewing.tools:
+            action = self._actions[id_]
+            action.setCheckable(True)
+            group.addAction(action)
+            action.triggered.connect(partial(self._use_tool, id_))
+        viewing.tool_chosen.connect(self._tool_chosen)
+        viewing.use_tool("tool.select")
+
+    def _use_tool(self, id_: str, _checked: bool = False) -> None:
+        self._window.viewing.use_tool(id_)
+
+    @Slot(str)
+    def _tool_chosen(self, id_: str) -> None:
+        self._actions[id_].setChecked(True)
+
+    def _wire_layers(self) -> None:
+        stack = self._window.viewing.layers
+        for id_, name in _LAYERS.items():
+            action = self._actions[id_]
+            action.setChecked(stack.layer(name).visible)
+            action.triggered.connect(partial(stack.set_visible, name))
+        stack.visibility_changed.connect(self._layer_shown)
+
+    @Slot(str)
+    def _layer_shown(self, name: str) -> None:
+        for id_, layer in _LAYERS.items():
+            if layer == name:
+                visible = self._window.viewing.layers.layer(name).visible
+                self._actions[id_].setChecked(visible)
+
+    # Slides.
+
+    @Slot()
+    def _next_slide(self) -> None:
+        self._window.room.open_next(1)
+
+    @Slot()
+    def _previous_slide(self) -> None:
+        self._window.room.open_next(-1)
+
+
+def parse_place(text: str) -> tuple[float, float] | None:
+    """Two numbers with anything between them; None where there are not two."""
+    parts = text.replace(";", " ").replace(", ", " ").split()
+    if len(parts) == 1:
+        parts = text.split(",")
+    try:
+        x, y = (float(part.replace(",", ".")) for part in parts)
+    except ValueError:
+        return None
+    return x, y

@@ -154,7 +154,8 @@ QMenu::separator { height: 1px; background: $line; margin: 4px 0; }
 QToolBar { border: none; border-bottom: 1px solid $line; spacing: 2px; padding: 2px 6px; }
 QToolButton { border: 1px solid transparent; border-radius: 4px; padding: 4px 7px; }
 QToolButton:hover { background: $raised; }
-QToolButton:checked { background: $accent; color: $on_accent; }
+QToolButton[chip="true"] { background: $raised; border-color: $line; padding: 2px 6px; }
+QToolButton:checked, QToolButton[chip="true"]:checked { background: $accent; color: $on_accent; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 4px;
   padding: 5px 12px; }
 QPushButton:hover { border-color: $accent; }

@@ -1,0 +1,187 @@
+"""Which figures the gallery shows and in what order: pure functions of arrays, no Qt."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.geometry import Mpp
+from core.reading.view import (
+    ATYPICAL,
+    DELETED,
+    IMPOSTER,
+    MITOSIS,
+    NONE,
+    UNSURE,
+    DeskView,
+    Figures,
+)
+
+Sort = Literal["probability", "uncertainty", "place"]
+State = Literal["unreviewed", "mitosis", "imposter", "unsure", "disputed", "hand-placed"]
+STATES: tuple[State, ...] = get_args(State)
+
+#: Side of the fields that the order by place goes through: what a 40× eyepiece shows across.
+FIELD_UM = 500.0
+#: For a slide whose pixel size nobody knows, only to order its figures.
+ASSUMED_MPP = Mpp(0.25, 0.25)
+
+#: Ends of the threshold's scale, which is even in log odds: review thresholds lie near 0.01.
+LOWEST = 0.001
+
+Rows = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryFilter:
+    """What the gallery shows.
+
+    Attributes:
+        sort: `probability` highest first, `uncertainty` nearest the count threshold first, `place`
+            field by field in turns from left to right and from right to left.
+        states: of these only; empty for all.
+        in_area: in the count area only.
+        threshold: candidates of at least this probability; hand-placed figures always.
+    """
+
+    sort: Sort = "probability"
+    states: frozenset[State] = frozenset()
+    in_area: bool = False
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """How many candidates reach a probability, on the slide and in the count area."""
+
+    slide: int
+    area: int
+
+
+def state_masks(figures: Figures) -> dict[State, Mask]:
+    """Which figures are in which state, (N,) bool each; deleted ones are in none."""
+    verdict = figures.verdict
+    there = verdict != DELETED
+    return {
+        "unreviewed": verdict == NONE,
+        "mitosis": (verdict == MITOSIS) | (verdict == ATYPICAL),
+        "imposter": verdict == IMPOSTER,
+        "unsure": verdict == UNSURE,
+        "disputed": figures.disputed & there,
+        "hand-placed": (figures.key < 0) & there,
+    }
+
+
+def in_scope(figures: Figures, wanted: GalleryFilter) -> Mask:
+    """(N,) bool: what a filter lets through whatever the verdict."""
+    mask = (figures.probability >= wanted.threshold) | (figures.key < 0)
+    return mask & figures.in_area if wanted.in_area else mask
+
+
+def in_state(figures: Figures, wanted: GalleryFilter) -> Mask:
+    """(N,) bool: figures that are not deleted and in one of the states asked for."""
+    mask = figures.verdict != DELETED
+    if not wanted.states:
+        return mask
+    masks = state_masks(figures)
+    return mask & np.logical_or.reduce([masks[state] for state in wanted.states])
+
+
+def ordered(
+    figures: Figures, rows: Rows, sort: Sort, *, count_threshold: float, mpp: Mpp | None
+) -> Rows:
+    """Rows in the order of the gallery.
+
+    Args:
+        figures: of the slide.
+        rows: (M,) rows of `figures`.
+        sort: see `GalleryFilter`.
+        count_threshold: of the classifier; NaN sorts by uncertainty around one half.
+        mpp: of the slide.
+
+    Returns:
+        (M,) the same rows; hand-placed figures last, except by place.
+    """
+    if sort == "place":
+        return rows[np.lexsort(_serpentine(figures.x0[rows], figures.y0[rows], mpp))]
+    probability = figures.probability[rows].astype(np.float64)
+    if sort == "probability":
+        rank = -probability
+    else:
+        rank = np.abs(probability - (0.5 if np.isnan(count_threshold) else count_threshold))
+    # NaN, which hand-placed figures have, goes last; equals stay in the order of their keys.
+    return rows[np.argsort(rank, kind="stable")]
+
+
+def review_queue(view: DeskView, *, in_area: bool = False) -> Rows:
+    """Rows of the figures that need a verdict each, in the order to review them.
+
+    Those are above the review threshold and have none. Figures in the count area come first, in
+    each part the most probable first; in a blinded reading by place, lest the order tell.
+
+    Args:
+        view: of the desk.
+        in_area: of the count area only.
+    """
+    figures = view.figures
+    waiting = needs_verdict(figures, view.review_threshold) & (figures.verdict == NONE)
+    if in_area:
+        waiting &= figures.in_area
+    sort: Sort = "place" if view.blinded else "probability"
+    rows = ordered(
+        figures,
+        np.flatnonzero(waiting),
+        sort,
+        count_threshold=view.count_threshold,
+        mpp=view.mpp,
+    )
+    return rows[np.argsort(~figures.in_area[rows], kind="stable")]
+
+
+def needs_verdict(figures: Figures, review_threshold: float) -> Mask:
+    """(N,) bool: candidates that a reader must look at; none where the threshold is NaN."""
+    return (figures.probability >= review_threshold) & (figures.verdict != DELETED)
+
+
+def above(figures: Figures, threshold: float) -> Above:
+    """How many candidates reach a probability."""
+    mask = (figures.probability >= threshold) & (figures.verdict != DELETED)
+    return Above(int(np.count_nonzero(mask)), int(np.count_nonzero(mask & figures.in_area)))
+
+
+def _serpentine(
+    x0: NDArray[np.float64], y0: NDArray[np.float64], mpp: Mpp | None
+) -> tuple[NDArray[np.float64], ...]:
+    """Sort keys for `lexsort`, the last one first: row of fields, field, then y and x in it."""
+    scale = mpp or ASSUMED_MPP
+    row = np.floor(y0 * scale.y / FIELD_UM)
+    col = np.floor(x0 * scale.x / FIELD_UM)
+    turn = np.where(row % 2 == 0, 1.0, -1.0)
+    return x0 * turn, y0, col * turn, row
+
+
+def at_position(position: float) -> float:
+    """The probability at a position 0..1 of the threshold's scale; 0 at its lower end."""
+    if position <= 0:
+        return 0.0
+    return float(1 / (1 + np.exp(_reach() * (1 - 2 * position))))
+
+
+def position_of(threshold: float) -> float:
+    """The position 0..1 of a probability on the threshold's scale."""
+    inside = min(max(threshold, LOWEST), 1 - LOWEST)
+    return float((np.log(inside / (1 - inside)) / _reach() + 1) / 2)
+
+
+def percent(probability: float) -> str:
+    """A probability as percent, as exact as it is useful."""
+    value = 100 * probability
+    if value >= 9.95:
+        return f"{value:.0f} %"
+    return "<0.1 %" if 0 < value < 0.05 else f"{value:.1f} %"
+
+
+def _reach() -> float:
+    return float(np.log((1 - LOWEST) / LOWEST))

@@ -1,0 +1,136 @@
+"""The figures listed, in order: what the gallery shows and the keys walk through."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.panels.gallery_filter import (
+    GalleryFilter,
+    Rows,
+    in_scope,
+    in_state,
+    needs_verdict,
+    ordered,
+)
+from core.reading.view import NONE, DeskView
+
+
+class FigureList(QObject):
+    """A slide's figures in the present order.
+
+    The list is formed by the filter and then keeps still: a figure whose verdict no longer fits
+    the filter stays where it is until the filter is set again, so that nothing moves under the
+    reader's hand. Figures that come into its scope are put in, those that leave it go.
+
+    Attributes:
+        view: the newest view; None without a slide.
+        filter: what is listed.
+        keys: (M,) int64, keys in the order listed.
+        rows: (M,) intp, their rows in `view.figures`.
+
+    Signals:
+        order_changed: other figures are listed, or in another order.
+        states_changed: the same figures; some may have other verdicts.
+    """
+
+    order_changed = Signal()
+    states_changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.view: DeskView | None = None
+        self.filter = GalleryFilter()
+        self._clear()
+
+    def _clear(self) -> None:
+        self.keys: NDArray[np.int64] = np.empty(0, np.int64)
+        self.rows: Rows = np.empty(0, np.intp)
+        self._place: Rows = np.empty(0, np.intp)
+
+    @Slot(object)
+    def set_view(self, view: DeskView | None) -> None:
+        """Take a newer view; forms the list anew only for another slide, run or reading."""
+        old, self.view = self.view, view
+        if view is None:
+            self._clear()
+            self.order_changed.emit()
+        elif old is None or _reading(old) != _reading(view):
+            self._start(view)
+        else:
+            self._follow(view)
+
+    def set_filter(self, wanted: GalleryFilter) -> None:
+        """List by a filter, or by the same one again without what no longer fits."""
+        self.filter = wanted
+        if self.view is not None:
+            figures = self.view.figures
+            self._list(in_scope(figures, wanted) & in_state(figures, wanted))
+
+    def position(self, key: int) -> int | None:
+        """Where a figure stands in the list; None where it is not listed."""
+        row = None if self.view is None else self.view.figures.row(key)
+        if row is None or self._place[row] < 0:
+            return None
+        return int(self._place[row])
+
+    def outdated(self) -> int:
+        """How many are listed though their verdict no longer fits the filter."""
+        if self.view is None or not self.filter.states:
+            return 0
+        return int(np.count_nonzero(~in_state(self.view.figures, self.filter)[self.rows]))
+
+    def to_review(self) -> tuple[int, int]:
+        """Of those listed: how many wait for a verdict, how many need or needed one."""
+        if self.view is None:
+            return 0, 0
+        figures = self.view.figures
+        needed = needs_verdict(figures, self.view.review_threshold)[self.rows]
+        waiting = needed & (figures.verdict[self.rows] == NONE)
+        return int(np.count_nonzero(waiting)), int(np.count_nonzero(needed))
+
+    def _start(self, view: DeskView) -> None:
+        start = 0.0 if np.isnan(view.review_threshold) else view.review_threshold
+        wanted = replace(self.filter, threshold=start)
+        self.set_filter(replace(wanted, sort="place") if view.blinded else wanted)
+
+    def _follow(self, view: DeskView) -> None:
+        figures = view.figures
+        scope = in_scope(figures, self.filter)
+        listed = np.zeros(len(figures), bool)
+        at = np.searchsorted(figures.key, self.keys).clip(0, max(0, len(figures) - 1))
+        there = figures.key[at] == self.keys if len(figures) else np.zeros(len(at), bool)
+        listed[at[there]] = True
+        wanted = scope & (in_state(figures, self.filter) | listed)
+        if np.array_equal(wanted, listed) and there.all():
+            if len(self._place) != len(figures) or not np.array_equal(at, self.rows):
+                self._index(at)
+            self.states_changed.emit()
+        else:
+            self._list(wanted)
+
+    def _list(self, mask: NDArray[np.bool_]) -> None:
+        view = self.view
+        assert view is not None
+        rows = ordered(
+            view.figures,
+            np.flatnonzero(mask),
+            self.filter.sort,
+            count_threshold=view.count_threshold,
+            mpp=view.mpp,
+        )
+        self._index(rows)
+        self.keys = view.figures.key[rows]
+        self.order_changed.emit()
+
+    def _index(self, rows: Rows) -> None:
+        assert self.view is not None
+        self.rows = rows
+        self._place = np.full(len(self.view.figures), -1, np.intp)
+        self._place[rows] = np.arange(len(rows))
+
+
+def _reading(view: DeskView) -> tuple[object, ...]:
+    run_id = None if view.run is None else view.run.id
+    return view.slide_id, view.reader.id, view.blinded, run_id

@@ -1,0 +1,283 @@
+"""Review by keys: what each key does to the figures selected, and where it goes then.
+
+Keys are taken one after another. A verdict is on disk before the next figure is shown; what is
+pressed meanwhile waits for that and then means the figure that is shown by then.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.panels.gallery_filter import review_queue
+from app.panels.gallery_model import FigureList
+from app.room import Room
+from app.shortcuts import WindowActions
+from core.reading.desk import Desk
+from core.reading.view import DeskView, Figures, Verdict
+
+
+class Reviewer(QObject):
+    """What the review keys do, from the viewer and the gallery alike; lives in the GUI thread.
+
+    Args:
+        room: whose selection and desk.
+        listing: the order in which to go on.
+
+    Signals:
+        noted: a short sentence for the status bar.
+    """
+
+    noted = Signal(str)
+
+    def __init__(self, room: Room, listing: FigureList, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._room = room
+        self._listing = listing
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._busy = False
+        self._ticket = 0
+        room.slide_closing.connect(self._forget)
+
+    def connect_to(self, actions: WindowActions) -> None:
+        """Let the window's actions do this."""
+        for id_, slot in (
+            ("verdict.mitosis", self.mitosis),
+            ("verdict.atypical", self.atypical),
+            ("verdict.imposter", self.imposter),
+            ("verdict.unsure", self.unsure),
+            ("verdict.clear", self.clear),
+            ("figure.join", self.join),
+            ("field.done", self.field_done),
+            ("edit.undo", self.undo),
+            ("edit.redo", self.redo),
+            ("nav.next", self.next),
+            ("nav.previous", self.previous),
+            ("nav.next_unreviewed", self.next_unreviewed),
+            ("gallery.next", self.next),
+            ("gallery.previous", self.previous),
+            ("gallery.select_all", self.select_all),
+        ):
+            actions[id_].triggered.connect(slot)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on its way to the disk."""
+        return self._busy
+
+    @Slot()
+    def mitosis(self) -> None:
+        """Call the figures selected mitoses and go on."""
+        self._do(partial(self._give, "mitosis"))
+
+    @Slot()
+    def atypical(self) -> None:
+        """Call the figures selected atypical mitoses and go on."""
+        self._do(partial(self._give, "atypical"))
+
+    @Slot()
+    def imposter(self) -> None:
+        """Call the figures selected imposters and go on."""
+        self._do(partial(self._give, "imposter"))
+
+    @Slot()
+    def unsure(self) -> None:
+        """Leave the figures selected open and go on."""
+        self._do(partial(self._give, "unsure"))
+
+    @Slot()
+    def clear(self) -> None:
+        """Take the verdicts off the figures selected, and stay."""
+        self._do(self._clear)
+
+    @Slot()
+    def join(self) -> None:
+        """Count the figures selected as one: the current one."""
+        self._do(self._join)
+
+    @Slot()
+    def undo(self) -> None:
+        """Take the newest act back and go to where it was."""
+        self._do(partial(self._turn_back, lambda desk: desk.undo()))
+
+    @Slot()
+    def redo(self) -> None:
+        """Bring back what was undone last and go to where it is."""
+        self._do(partial(self._turn_back, lambda desk: desk.redo()))
+
+    @Slot()
+    def next(self) -> None:
+        """Go to the next figure listed."""
+        self._do(partial(self._step, 1))
+
+    @Slot()
+    def previous(self) -> None:
+        """Go to the previous figure listed."""
+        self._do(partial(self._step, -1))
+
+    @Slot()
+    def next_unreviewed(self) -> None:
+        """Go to the next figure that needs a verdict and has none, listed or not."""
+        self._do(self._next_unreviewed)
+
+    @Slot()
+    def field_done(self) -> None:
+        """Go to what the field still needs; once that is nothing, call its rest imposters."""
+        self._do(self._field_done)
+
+    @Slot()
+    def select_all(self) -> None:
+        """Select all that is listed."""
+        self._do(self._select_all)
+
+    def _do(self, command: Callable[[], None]) -> None:
+        if self._room.view is not None:
+            self._waiting.append(command)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and not self._busy:
+            self._waiting.popleft()()
+
+    def _ask(self, change: Callable[[Desk], DeskView], done: Callable[[DeskView], None]) -> None:
+        """Have the desk do something; keys wait until it is done or refused."""
+        self._busy = True
+        ticket = self._ticket
+
+        def act(desk: Desk) -> DeskView:
+            refused = True
+            try:
+                view = change(desk)
+                refused = False
+            finally:
+                if refused:
+                    self._room.bridge.post(partial(self._refused, ticket))
+            return view
+
+        self._room.ask(act, partial(self._answered, ticket, done))
+
+    def _answered(self, ticket: int, done: Callable[[DeskView], None], view: DeskView) -> None:
+        if ticket == self._ticket:
+            self._busy = False
+            done(view)
+            self._go_on()
+
+    def _refused(self, ticket: int) -> None:
+        # The room tells why. Keys pressed in the belief that it would go well are not carried out.
+        if ticket == self._ticket:
+            self._busy = False
+            self._waiting.clear()
+
+    @Slot(object)
+    def _forget(self, closing: object) -> None:
+        self._ticket += 1
+        self._busy = False
+        self._waiting.clear()
+
+    def _give(self, verdict: Verdict) -> None:
+        keys = self._room.selection
+        if keys:
+            self._ask(lambda desk: desk.give(keys, verdict), partial(self._advance, keys))
+        else:
+            self.noted.emit(self.tr("No figure is selected."))
+
+    def _advance(self, keys: Sequence[int], view: DeskView) -> None:
+        """Go on from `keys`, unless the reader went elsewhere meanwhile."""
+        if self._room.selection != tuple(keys):
+            return
+        places = [place for key in keys if (place := self._listing.position(key)) is not None]
+        if places and max(places) + 1 < len(self._listing.keys):
+            self._show(max(places) + 1)
+        elif places:
+            self.noted.emit(self.tr("That was the last figure listed."))
+
+    def _clear(self) -> None:
+        keys = self._room.selection
+        if keys:
+            self._ask(lambda desk: desk.clear(keys), _stay)
+
+    def _join(self) -> None:
+        keys = self._room.selection
+        if len(keys) < 2:
+            self.noted.emit(self.tr("Select two or more figures to join them."))
+        else:
+            self._ask(lambda desk: desk.join(keys), lambda view: self._select(keys[:1]))
+
+    def _turn_back(self, turn: Callable[[Desk], DeskView]) -> None:
+        view = self._room.view
+        assert view is not None
+        before = view.figures
+        self._ask(turn, lambda after: self._select(changed_keys(before, after.figures)))
+
+    def _step(self, by: int) -> None:
+        count = len(self._listing.keys)
+        if not count:
+            self.noted.emit(self.tr("No figure is listed."))
+            return
+        selected = self._room.selection
+        places = [place for key in selected if (place := self._listing.position(key)) is not None]
+        if not places:
+            self._show(0)
+            return
+        place = (max(places) if by > 0 else min(places)) + by
+        if 0 <= place < count:
+            self._show(place)
+        elif len(selected) > 1:
+            self._show(place - by)
+        else:
+            self.noted.emit(
+                self.tr("That was the last figure listed.")
+                if by > 0
+                else self.tr("That is the first figure listed.")
+            )
+
+    def _next_unreviewed(self) -> None:
+        view = self._room.view
+        assert view is not None
+        queue = view.figures.key[review_queue(view)]
+        if not len(queue):
+            self.noted.emit(self.tr("Every figure above the review threshold has a verdict."))
+            return
+        current = self._room.selection[:1]
+        found = np.flatnonzero(queue == current[0]) if current else np.empty(0, np.intp)
+        at = int(found[0]) + 1 if len(found) else 0
+        self._select((int(queue[at % len(queue)]),))
+
+    def _field_done(self) -> None:
+        view = self._room.view
+        assert view is not None
+        queue = review_queue(view, in_area=view.area is not None)
+        if len(queue):
+            self._select((int(view.figures.key[queue[0]]),))
+            self.noted.emit(self.tr("%n figure(s) of this field still to review.", "", len(queue)))
+        else:
+            done = self.tr("The field is done.")
+            self._ask(lambda desk: desk.field_done(), lambda view: self.noted.emit(done))
+
+    def _select_all(self) -> None:
+        keys = [int(key) for key in self._listing.keys]
+        current = self._room.selection[:1]
+        self._room.select((*current, *(key for key in keys if key not in current)))
+
+    def _show(self, place: int) -> None:
+        self._select((int(self._listing.keys[place]),))
+
+    def _select(self, keys: Sequence[int]) -> None:
+        if keys:
+            self._room.select(tuple(keys), go=True)
+
+
+def changed_keys(before: Figures, after: Figures) -> tuple[int, ...]:
+    """Keys of figures that came, or whose verdict is another, in the order of the slide."""
+    if np.array_equal(before.key, after.key):
+        return tuple(map(int, after.key[before.verdict != after.verdict]))
+    known = np.isin(after.key, before.key, assume_unique=True)
+    at = np.searchsorted(before.key, after.key).clip(0, max(0, len(before) - 1))
+    same = known & (before.verdict[at] == after.verdict) if len(before) else known
+    return tuple(map(int, after.key[~same]))
+
+
+def _stay(view: DeskView) -> None:
+    """Go nowhere."""

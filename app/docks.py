@@ -50,6 +50,8 @@ class Docks:
                     self._window.addDockWidget(area, dock)
                     if place:
                         self._window.tabifyDockWidget(present[0], dock)
+                    # Tabs name their docks already; a second title would only take room.
+                    dock.setTitleBarWidget(QWidget() if len(present) > 1 else None)
                     dock.show()
                 if present:
                     present[0].raise_()

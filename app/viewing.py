@@ -1,14 +1,17 @@
 """The middle of the window: canvas, layers, tools and notes, bound to the room."""
 
-from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.notes import Note, NoteBar, PixelSizeNote
 from app.room import OpenedSlide, Place0, Room
+from app.shortcuts import WindowActions
+from app.toolstrip import ToolStrip
 from app.viewer.canvas import Canvas
-from app.viewer.layer import Tool
 from app.viewer.layers import LayerStack
+from app.viewer.toolbox import Toolbox
 from app.viewer.transform import ViewTransform
+from app.welcome import Welcome
 from core.geometry import Mpp
 from core.reading.view import DeskView
 from core.store.desk_records import ViewState
@@ -22,33 +25,33 @@ class Viewing(QWidget):
 
     Args:
         room: what is open.
+        actions: of the window, for the buttons of the tools.
         parent: of the widget.
 
     Attributes:
-        canvas, layers, notes: its parts.
-        tools: by action id, `tool.select` among them.
-
-    Signals:
-        tool_chosen: the id of the tool in hand.
+        canvas, layers, toolbox, strip, notes, welcome: its parts.
     """
 
-    tool_chosen = Signal(str)
-
-    def __init__(self, room: Room, parent: QWidget | None = None) -> None:
+    def __init__(self, room: Room, actions: WindowActions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._room = room
         self.notes = NoteBar()
         self.canvas = Canvas(room.bridge)
         self.layers = LayerStack(room.io, self)
-        self.canvas.layers = self.layers.layers
-        self.tools: dict[str, Tool] = {}
+        self.toolbox = Toolbox(room, self.layers, self.canvas, self)
+        self.strip = ToolStrip(room, self.toolbox, actions)
+        self.welcome = Welcome()
         self._pixel_size: Note | None = None
         self._restore_key: int | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        column.addWidget(self.strip)
         column.addWidget(self.notes)
-        column.addWidget(self.canvas, 1)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.welcome)
+        self._pages.addWidget(self.canvas)
+        column.addWidget(self._pages, 1)
         self._keep = QTimer(self, singleShot=True, interval=KEEP_MS)
         self._keep.timeout.connect(self.keep_place)
         self._connect()
@@ -61,29 +64,17 @@ class Viewing(QWidget):
         room.selection_changed.connect(layers.set_selection)
         room.go_requested.connect(canvas.go_to)
         room.failed.connect(self.notes.show_error)
-        layers.changed.connect(canvas.update_layers)
         canvas.failed.connect(self.notes.show_error)
         canvas.transform_changed.connect(self._moved)
-
-    # Tools.
-
-    def add_tool(self, action_id: str, tool: Tool) -> None:
-        """Make a tool available under the id of its action."""
-        self.tools[action_id] = tool
-
-    @Slot(str)
-    def use_tool(self, action_id: str) -> None:
-        """Take a tool into the hand."""
-        if action_id in self.tools:
-            self.canvas.set_tool(self.tools[action_id])
-            self.tool_chosen.emit(action_id)
 
     # The room.
 
     @Slot(object)
     def _opened(self, opened: OpenedSlide) -> None:
         self.notes.clear_error()
+        self._pages.setCurrentWidget(self.canvas)
         self.canvas.set_slide(opened)
+        self.canvas.setFocus()
         state = opened.state
         self._restore_key = None
         if state is None:
@@ -100,6 +91,7 @@ class Viewing(QWidget):
         self.layers.clear()
         self._show_pixel_size(asked=False)
         self.canvas.set_slide(None)
+        self._pages.setCurrentWidget(self.welcome)
 
     @Slot(object)
     def _viewed(self, view: DeskView) -> None:
@@ -155,4 +147,4 @@ class Viewing(QWidget):
 
     @Slot()
     def _calibrate(self) -> None:
-        self.use_tool("tool.calibrate")
+        self.toolbox.use("calibrate")

@@ -86,13 +86,15 @@ class Window(QMainWindow):
 
     def _make_parts(self, protocols: dict[str, Protocol]) -> None:
         room, settings = self.room, self.preferences.settings
-        self.viewing = Viewing(room)
+        self.viewing = Viewing(room, self.actions_by_id)
         self.setCentralWidget(self.viewing)
         self.slides = SlidesPanel(room, self.worker)
         self.analysis = AnalysisPanel(room, self.worker, self.preferences, protocols)
         self.figures = FigureList(self)
         self.reviewer = Reviewer(room, self.figures, self)
-        self.gallery = GalleryPanel(room, self.figures, self.reviewer, side_um=settings.crop_um)
+        self.gallery = GalleryPanel(
+            room, self.figures, self.reviewer, self.keymap, side_um=settings.crop_um
+        )
         self.layers = LayerPanel(self.viewing.layers)
         self.picture = PicturePanel(self.viewing.canvas, self.preferences)
         self.status = StatusBar(self.viewing.canvas)
@@ -115,6 +117,7 @@ class Window(QMainWindow):
         room.name_changed.connect(self._show_title)
         room.opening.connect(self._opening)
         self.slides.open_requested.connect(self.choose_slides)
+        self.viewing.welcome.open_requested.connect(self.choose_slides)
         self.slides.analysis_requested.connect(self.analysis.start_slides)
         self.slides.listed.connect(self._listed)
         self.slides.failed.connect(self.show_error)

@@ -7,8 +7,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QActionGroup
 from PySide6.QtWidgets import QInputDialog
 
-from app.viewer.region_tools import PolygonTool, RectangleTool
-from app.viewer.tools import AddMitosisTool, SelectTool
+from app.actions import BY_ID
 
 if TYPE_CHECKING:
     from app.window import Window
@@ -119,30 +118,27 @@ class Wiring(QObject):
     # Tools and layers.
 
     def _wire_tools(self) -> None:
-        window, viewing = self._window, self._window.viewing
-        room, layers = window.room, viewing.layers
-        for id_, tool in (
-            ("tool.select", SelectTool(room, layers.candidates, viewing)),
-            ("tool.add_mitosis", AddMitosisTool(room, viewing)),
-            ("tool.polygon", PolygonTool(room, viewing)),
-            ("tool.rectangle", RectangleTool(room, viewing)),
-        ):
-            viewing.add_tool(id_, tool)
+        toolbox = self._window.viewing.toolbox
         group = QActionGroup(self)
-        for id_ in viewing.tools:
-            action = self._actions[id_]
-            action.setCheckable(True)
-            group.addAction(action)
-            action.triggered.connect(partial(self._use_tool, id_))
-        viewing.tool_chosen.connect(self._tool_chosen)
-        viewing.use_tool("tool.select")
+        # A tool without a key of its own (editing a region) leaves no button pressed.
+        group.setExclusionPolicy(QActionGroup.ExclusionPolicy.ExclusiveOptional)
+        for name in toolbox.names:
+            if f"tool.{name}" in BY_ID:
+                action = self._actions[f"tool.{name}"]
+                group.addAction(action)
+                action.triggered.connect(partial(self._use_tool, name))
+        toolbox.tool_changed.connect(self._tool_changed)
+        self._tool_changed(toolbox.name)
 
-    def _use_tool(self, id_: str, _checked: bool = False) -> None:
-        self._window.viewing.use_tool(id_)
+    def _use_tool(self, name: str, _checked: bool = False) -> None:
+        self._window.viewing.toolbox.use(name)
+        self._tool_changed(name)
 
     @Slot(str)
-    def _tool_chosen(self, id_: str) -> None:
-        self._actions[id_].setChecked(True)
+    def _tool_changed(self, name: str) -> None:
+        for other in self._window.viewing.toolbox.names:
+            if f"tool.{other}" in BY_ID:
+                self._actions[f"tool.{other}"].setChecked(other == name)
 
     def _wire_layers(self) -> None:
         stack = self._window.viewing.layers

@@ -1,6 +1,7 @@
 """Colours and styles, light and dark: the one place where a colour has a value."""
 
 from dataclasses import dataclass
+from importlib.resources import files
 from string import Template
 
 from PySide6.QtCore import Qt
@@ -169,6 +170,15 @@ QLineEdit, QPlainTextEdit, QSpinBox, QDoubleSpinBox, QComboBox { background: $ba
 QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
   border-color: $accent; }
 QComboBox::drop-down { border: none; width: 18px; }
+QComboBox::down-arrow { image: url($style/down-$name.svg); width: 11px; height: 11px; }
+QCheckBox::indicator, QRadioButton::indicator, QTreeView::indicator, QListView::indicator {
+  width: 14px; height: 14px; border: 1px solid $faint; border-radius: 3px; background: $base; }
+QRadioButton::indicator { border-radius: 8px; }
+QCheckBox::indicator:checked, QRadioButton::indicator:checked, QTreeView::indicator:checked,
+QListView::indicator:checked { background: $accent; border-color: $accent;
+  image: url($style/check.svg); }
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: $line; }
+QCheckBox:disabled, QRadioButton:disabled { color: $faint; }
 QComboBox QAbstractItemView { background: $base; border: 1px solid $line;
   selection-background-color: $accent; selection-color: $on_accent; }
 QListView, QTreeView, QTableView { background: $base; border: 1px solid $line;
@@ -259,4 +269,6 @@ def palette(theme: Theme) -> QPalette:
 
 def style_sheet(theme: Theme) -> str:
     """The theme as Qt's style sheet."""
-    return _STYLE.substitute({name: getattr(theme, name) for name in Theme.__slots__})
+    colours = {name: getattr(theme, name) for name in Theme.__slots__}
+    folder = str(files("resources") / "style").replace("\\", "/")
+    return _STYLE.substitute(colours, style=folder, name="dark" if theme is DARK else "light")

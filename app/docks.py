@@ -38,7 +38,7 @@ class Docks:
 
     def lay_out(self) -> None:
         """Put every dock where it lies at first."""
-        columns = ((_LEFT, (("slides", "analysis"), ("overview", "layers", "picture"))),
+        columns = ((_LEFT, (("slides", "analysis"), ("overview",), ("layers", "picture"))),
                    (_RIGHT, (("gallery",), ("count", "readers"))))  # fmt: skip
         for dock in self.docks.values():
             self._window.removeDockWidget(dock)
@@ -65,7 +65,7 @@ class Docks:
             [sizes[name] for name in wide],
             Qt.Orientation.Horizontal,
         )
-        heights = {"slides": 60, "overview": 40, "layers": 40, "gallery": 52, "count": 48}
+        heights = {"slides": 38, "overview": 24, "layers": 38, "gallery": 50, "count": 50}
         high = [name for name in heights if name in self.docks]
         self._window.resizeDocks(
             [self.docks[name] for name in high],

@@ -9,12 +9,15 @@ from app.shortcuts import WindowActions
 from app.toolstrip import ToolStrip
 from app.viewer.canvas import Canvas
 from app.viewer.layers import LayerStack
+from app.viewer.overview import Overview, ViewedTracker
+from app.viewer.readout import ScaleBar
 from app.viewer.toolbox import Toolbox
 from app.viewer.transform import ViewTransform
 from app.welcome import Welcome
 from core.geometry import Mpp
 from core.reading.view import DeskView
-from core.store.desk_records import ViewState
+from core.slides.viewedgrid import ViewedGrid
+from core.store.desk_records import ViewedArea, ViewState
 
 #: Where the reader is is kept this long after the last move.
 KEEP_MS = 2000
@@ -30,6 +33,7 @@ class Viewing(QWidget):
 
     Attributes:
         canvas, layers, toolbox, strip, notes, welcome: its parts.
+        overview: the whole slide; lies outside of this widget.
     """
 
     def __init__(self, room: Room, actions: WindowActions, parent: QWidget | None = None) -> None:
@@ -39,6 +43,10 @@ class Viewing(QWidget):
         self.canvas = Canvas(room.bridge)
         self.layers = LayerStack(room.io, self)
         self.toolbox = Toolbox(room, self.layers, self.canvas, self)
+        self.canvas.layers = [*self.layers.layers, ScaleBar(self.canvas)]
+        self.overview = Overview(self.canvas)
+        self._tracker = ViewedTracker(self.canvas, self)
+        self._viewed_kept = True
         self.strip = ToolStrip(room, self.toolbox, actions)
         self.welcome = Welcome()
         self._pixel_size: Note | None = None
@@ -66,6 +74,8 @@ class Viewing(QWidget):
         room.failed.connect(self.notes.show_error)
         canvas.failed.connect(self.notes.show_error)
         canvas.transform_changed.connect(self._moved)
+        self._tracker.changed.connect(self.overview.set_viewed)
+        self._tracker.changed.connect(self._show_viewed)
 
     # The room.
 
@@ -75,6 +85,9 @@ class Viewing(QWidget):
         self._pages.setCurrentWidget(self.canvas)
         self.canvas.set_slide(opened)
         self.canvas.setFocus()
+        if opened.viewed is not None:
+            self._load_viewed(opened, opened.viewed)
+        self._viewed_kept = True
         state = opened.state
         self._restore_key = None
         if state is None:
@@ -97,6 +110,8 @@ class Viewing(QWidget):
     def _viewed(self, view: DeskView) -> None:
         self.canvas.set_mpp(view.mpp)
         self.layers.set_view(view)
+        spots = view.count.spots if view.count is not None else ()
+        self.overview.set_spots([spot.centre0 for spot in spots])
         self._show_pixel_size(asked=view.mpp is None)
         key, self._restore_key = self._restore_key, None
         if key is not None and view.figures.row(key) is not None and not self._room.selection:
@@ -121,8 +136,31 @@ class Viewing(QWidget):
                 angle_deg=view.angle_deg,
                 selected_key=selection[0] if selection else None,
                 protocol=self._room.protocol_id,
-            )
+            ),
+            self._viewed_to_keep(),
         )
+
+    def _viewed_to_keep(self) -> ViewedArea | None:
+        grid = self._tracker.grid
+        if grid is None or self._viewed_kept:
+            return None
+        self._viewed_kept = True
+        return ViewedArea(float(grid.cell0), grid.cells.copy())
+
+    def _load_viewed(self, opened: OpenedSlide, viewed: ViewedArea) -> None:
+        slide = opened.slide
+        grid = ViewedGrid(slide.width0, slide.height0, round(viewed.cell0))
+        if grid.cells.shape == viewed.mask.shape:
+            grid.cells = viewed.mask
+            self._tracker.load(grid.to_bytes())
+
+    @Slot(object)
+    def _show_viewed(self, grid: ViewedGrid | None) -> None:
+        self._viewed_kept = False
+        if grid is not None:
+            self.layers.viewed.set_viewed(grid.cells, grid.rect0)
+            self.canvas.update_layers()
+            self._keep.start()
 
     def let_go(self) -> None:
         """Read nothing any more."""

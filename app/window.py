@@ -18,10 +18,10 @@ from app.logs import Aliases
 from app.menus import Menus
 from app.notes import Note
 from app.panels.analysis import AnalysisPanel
+from app.panels.count import CountPanel
 from app.panels.gallery import GalleryPanel
 from app.panels.gallery_model import FigureList
 from app.panels.layers import LayerPanel
-from app.panels.picture import PicturePanel
 from app.panels.settings import SettingsDialog
 from app.panels.slides import SlidesPanel
 from app.preferences import Preferences
@@ -30,6 +30,8 @@ from app.room import OpenedSlide, Room
 from app.shortcuts import WindowActions
 from app.statusbar import StatusBar
 from app.theme import apply_theme
+from app.viewer.colour import ColourSettings
+from app.viewer.colourpanel import ColourPanel
 from app.viewing import Viewing
 from app.wiring import wire
 from app.worker import AnalysisWorker
@@ -47,7 +49,7 @@ class Window(QMainWindow):
         aliases: of slides, for the log.
 
     Attributes:
-        viewing, slides, analysis, gallery, layers, picture: the parts.
+        viewing, slides, analysis, gallery, count, layers, picture: the parts.
         actions_by_id: the actions with their keys.
 
     Signals:
@@ -96,7 +98,11 @@ class Window(QMainWindow):
             room, self.figures, self.reviewer, self.keymap, side_um=settings.crop_um
         )
         self.layers = LayerPanel(self.viewing.layers)
-        self.picture = PicturePanel(self.viewing.canvas, self.preferences)
+        self.picture = ColourPanel(self.viewing.canvas)
+        self.count = CountPanel(room, protocols)
+        self.viewing.canvas.set_colour(
+            ColourSettings(settings.icc, settings.brightness, settings.contrast, settings.gamma)
+        )
         self.status = StatusBar(self.viewing.canvas)
         self.setStatusBar(self.status)
 
@@ -104,9 +110,11 @@ class Window(QMainWindow):
         return {
             "slides": (self.tr("Slides"), self.slides),
             "analysis": (self.tr("Analysis"), self.analysis),
+            "overview": (self.tr("Overview"), self.viewing.overview),
             "layers": (self.tr("Layers"), self.layers),
             "picture": (self.tr("Picture"), self.picture),
             "gallery": (self.tr("Gallery"), self.gallery),
+            "count": (self.tr("Count"), self.count),
         }
 
     def _connect(self) -> None:
@@ -127,6 +135,10 @@ class Window(QMainWindow):
         self.reviewer.noted.connect(self.status.say)
         self.status.reader.clicked.connect(self.ask_reader)
         self.gallery.side_changed.connect(self._crop_side_changed)
+        self.viewing.canvas.colour_changed.connect(self._colour_changed)
+        self.count.tumour_drawing_requested.connect(self._draw_tumour)
+        self.count.calibration_requested.connect(self._calibrate)
+        self.count.analysis_requested.connect(self.analysis.start)
         self.keymap.changed.connect(self._keys_changed)
         self.preferences.changed.connect(self._preferences_changed)
         menus.recent_chosen.connect(self._open_recent)
@@ -249,6 +261,26 @@ class Window(QMainWindow):
     @Slot(float)
     def _crop_side_changed(self, side_um: float) -> None:
         self.preferences.change(crop_um=side_um)
+
+    @Slot(object)
+    def _colour_changed(self, colour: ColourSettings) -> None:
+        self.preferences.change(
+            icc=colour.icc,
+            brightness=colour.brightness,
+            contrast=colour.contrast,
+            gamma=colour.gamma,
+        )
+
+    @Slot()
+    def _draw_tumour(self) -> None:
+        self.viewing.toolbox.set_region_kind("tumour")
+        self.viewing.toolbox.use("polygon")
+        self.viewing.canvas.setFocus()
+
+    @Slot()
+    def _calibrate(self) -> None:
+        self.viewing.toolbox.use("calibrate")
+        self.viewing.canvas.setFocus()
 
     # Drag and drop, and the end.
 

@@ -3,11 +3,13 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtGui import QActionGroup
 from PySide6.QtWidgets import QInputDialog
 
 from app.actions import BY_ID
+from app.panels.keys import KeySheet
+from app.viewer.associated import AssociatedView
 
 if TYPE_CHECKING:
     from app.window import Window
@@ -56,6 +58,8 @@ class Wiring(QObject):
         super().__init__(window)
         self._window = window
         self._actions = window.actions_by_id
+        self._label: AssociatedView | None = None
+        window.room.slide_closing.connect(self._slide_closing)
         window.reviewer.connect_to(self._actions)
         self._actions.add_to(window.gallery, "gallery")
         self._actions.add_to(window.viewing.canvas, "viewer")
@@ -66,6 +70,9 @@ class Wiring(QObject):
         on["file.open"].triggered.connect(window.choose_slides)
         on["slide.next"].triggered.connect(self._next_slide)
         on["slide.previous"].triggered.connect(self._previous_slide)
+        on["count.sign"].triggered.connect(window.count.sign)
+        on["slide.label"].triggered.connect(self._show_label)
+        on["help.keys"].triggered.connect(self._show_keys)
         on["analysis.start"].triggered.connect(window.analysis.start)
 
     # The view.
@@ -155,7 +162,35 @@ class Wiring(QObject):
                 visible = self._window.viewing.layers.layer(name).visible
                 self._actions[id_].setChecked(visible)
 
-    # Slides.
+    # Slides, keys.
+
+    @Slot(bool)
+    def _show_label(self, shown: bool) -> None:
+        """The label and macro image, only while somebody wants them."""
+        if self._label is not None:
+            self._label.close()
+        opened = self._window.room.opened
+        if shown and opened is not None:
+            self._label = AssociatedView(opened, self._window.room.io, self._window)
+            self._label.finished.connect(self._label_gone)
+            self._label.show()
+        self._actions["slide.label"].setChecked(self._label is not None)
+
+    @Slot()
+    def _label_gone(self) -> None:
+        self._label = None
+        self._actions["slide.label"].setChecked(False)
+
+    @Slot()
+    def _slide_closing(self) -> None:
+        if self._label is not None:
+            self._label.close()
+
+    @Slot()
+    def _show_keys(self) -> None:
+        sheet = KeySheet(self._window.keymap, self._window)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.open()
 
     @Slot()
     def _next_slide(self) -> None:

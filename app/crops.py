@@ -2,14 +2,15 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QColorTransform, QImage
 
 from app.bridge import GuiBridge, WorkThread
+from app.viewer.colour import ColourSettings, adjusted, managed, profile_transform, to_image
 from core.cancel import Cancelled
 from core.errors import UserError
 from core.slides.crops import read_crop
@@ -21,8 +22,6 @@ BUDGET_BYTES = 192 * 2**20
 #: One is read while the next waits on the thread, so that it never idles; the rest of the wishes
 #: stay here, where they can be dropped.
 IN_FLIGHT = 2
-
-ColourChange = Callable[[QImage], QImage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,12 @@ class CropLook:
     Attributes:
         side_um: side of the tissue shown.
         side_px: side of the image, device pixels.
-        colour: from the slide's colours to the screen's; None for unchanged.
+        colour: as the viewer shows the slide.
     """
 
     side_um: float = 64.0
     side_px: int = 160
-    colour: ColourChange | None = None
+    colour: ColourSettings = field(default_factory=ColourSettings)
 
 
 class _Source:
@@ -55,6 +54,7 @@ class _Source:
     def __init__(self, slide: Slide) -> None:
         self._slide: Slide | None = slide
         self._lock = threading.Lock()
+        self._transform: QColorTransform | None = profile_transform(slide.icc_profile)
 
     def read(self, place: CropPlace, look: CropLook) -> QImage:
         """Read one crop; on the crop thread."""
@@ -63,11 +63,10 @@ class _Source:
                 raise Cancelled
             scale = look.side_um / look.side_px
             rgb = read_crop(self._slide, place.x0, place.y0, look.side_px, scale)
-        height, width, _ = rgb.shape
-        borrowed = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-        # The conversion copies, so the image outlives the array.
-        image = borrowed.convertToFormat(QImage.Format.Format_RGB32)
-        return image if look.colour is None else look.colour(image)
+        image = to_image(rgb)
+        if look.colour.icc:
+            image = managed(image, self._transform)
+        return adjusted(image, look.colour)
 
     def let_go(self) -> None:
         """Read no more; waits for the read under way."""

@@ -34,6 +34,7 @@ from app.panels.gallery_grid import GalleryGrid
 from app.panels.gallery_model import FigureList
 from app.reviewing import Reviewer
 from app.room import OpenedSlide, Room
+from app.viewer.colour import ColourSettings
 
 #: Sides of a crop that can be chosen, µm.
 SIDES_UM = (32, 64, 96)
@@ -86,6 +87,11 @@ class GalleryPanel(QWidget):
             self._opened(room.opened)
         self._show()
         self._show_selection(room.selection)
+
+    @Slot(object)
+    def set_colour(self, colour: ColourSettings) -> None:
+        """Show the crops in the colours of the viewer."""
+        self.grid.set_colour(colour)
 
     def shutdown(self) -> None:
         """End the thread that reads crops."""

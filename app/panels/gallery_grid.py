@@ -29,6 +29,7 @@ from app.panels.gallery_filter import Rows, percent, review_queue
 from app.panels.gallery_model import FigureList
 from app.room import Room
 from app.theme import theme_in_use
+from app.viewer.colour import ColourSettings
 from app.viewer.marks import MarkKind, mark_kinds
 from core.errors import PixelSizeError
 from core.reading.view import VERDICTS, DeskView
@@ -54,7 +55,7 @@ class GalleryGrid(QAbstractScrollArea):
         super().__init__(parent)
         self._room, self._list, self._loader = room, figures, loader
         self._kinds = np.empty(0, np.uint8)
-        self._side_um = 64.0
+        self._side_um, self._colour = 64.0, ColourSettings()
         self._anchor: int | None = None
         self._pressed: QPoint | None = None
         self._kept: tuple[int, ...] = ()
@@ -72,14 +73,17 @@ class GalleryGrid(QAbstractScrollArea):
         figures.states_changed.connect(self._states_changed)
         room.selection_changed.connect(self._selected)
         loader.arrived.connect(self._arrived)
-        self._set_look()
+        self._look_anew()
 
     def set_side_um(self, side_um: float) -> None:
         """Show so much tissue around each figure."""
         self._side_um = side_um
-        self._set_look()
-        self._want()
-        self.viewport().update()
+        self._look_anew()
+
+    def set_colour(self, colour: ColourSettings) -> None:
+        """Show the crops in these colours."""
+        self._colour = colour
+        self._look_anew()
 
     def columns(self) -> int:
         """How many cells stand side by side."""
@@ -215,17 +219,17 @@ class GalleryGrid(QAbstractScrollArea):
     def event(self, event: QEvent) -> bool:
         """Read crops anew for a screen of another resolution."""
         if event.type() == QEvent.Type.DevicePixelRatioChange:
-            self._set_look()
-            self._want()
+            self._look_anew()
         return super().event(event)
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         """Nothing to shift: the viewport is painted anew."""
 
-    def _set_look(self) -> None:
+    def _look_anew(self) -> None:
         side_px = round(CROP_PX * self.devicePixelRatioF())
-        look = self._loader.look
-        self._loader.set_look(CropLook(self._side_um, side_px, look.colour))
+        self._loader.set_look(CropLook(self._side_um, side_px, self._colour))
+        self._want()
+        self.viewport().update()
 
     def _set_kinds(self) -> None:
         view = self._list.view

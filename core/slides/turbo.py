@@ -42,7 +42,9 @@ class TurboPixels:
         if tiles is None or any(level.header is None for level in tiles.levels):
             raise SlideReadError("It is no TIFF with JPEG tiles in RGB or YCbCr.")
         self._reference, self._tiles = reference, tiles
-        self._background = np.array(reference.background, np.uint8)
+        colour = reference.background
+        # A grey is filled in ten times as fast as a colour.
+        self._background = np.array(colour if len(set(colour)) > 1 else colour[:1], np.uint8)
         self._decoded = DecodedTiles(cache_bytes)
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
@@ -51,19 +53,25 @@ class TurboPixels:
         x, y = max(0, left), max(0, top)
         right, bottom = min(level_width, left + width), min(level_height, top + height)
         out = np.empty((height, width, 3), np.uint8)
-        if (right - x, bottom - y) != (width, height):
-            out[:] = self._background
         if x >= right or y >= bottom:
+            out[:] = self._background
             return out
+        # Only the margins: to fill the whole window first is a second pass over its memory.
+        for margin in (
+            out[: y - top],
+            out[bottom - top :],
+            out[y - top : bottom - top, : x - left],
+            out[y - top : bottom - top, right - left :],
+        ):
+            margin[:] = self._background
         tiles = self._tiles.levels[level]
         wide, high = tiles.width_px, tiles.height_px
         for row in range(y // high, (bottom - 1) // high + 1):
             y_from, y_to = max(y, row * high), min(bottom, (row + 1) * high)
             for column in range(x // wide, (right - 1) // wide + 1):
                 x_from, x_to = max(x, column * wide), min(right, (column + 1) * wide)
-                tile = self._decoded.get(
-                    (level, row, column), partial(self._decode, level, row, column)
-                )
+                decode = partial(self._decode, level, row, column)
+                tile = self._decoded.get((level, row, column), (high, wide, 3), decode)
                 out[y_from - top : y_to - top, x_from - left : x_to - left] = tile[
                     y_from - row * high : y_to - row * high,
                     x_from - column * wide : x_to - column * wide,
@@ -75,20 +83,17 @@ class TurboPixels:
         self._decoded.clear()
         self._tiles.close()
 
-    def _decode(self, level: int, row: int, column: int) -> NDArray[np.uint8]:
-        tiles = self._tiles.levels[level]
-        wide, high = tiles.width_px, tiles.height_px
+    def _decode(self, level: int, row: int, column: int, out: NDArray[np.uint8]) -> None:
+        """Write a tile's pixels, (height, width, 3)."""
         try:
-            stream = self._tiles.stream(level, row * tiles.columns + column)
+            stream = self._tiles.stream(level, row * self._tiles.levels[level].columns + column)
             if stream is not None:
-                # strict: warnings (a stream that ends early) are errors, as in OpenSlide.
-                # The buffer keeps a damaged header from asking for gigabytes.
-                buffer = np.empty((high, wide, 3), np.uint8)
-                pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                    stream, "RGB", buffer=buffer, strict=True
-                )
-                if pixels.shape == (high, wide, 3):
-                    return pixels
+                # strict: warnings (a stream that ends early) are errors, as in OpenSlide. The
+                # buffer keeps a damaged header from asking for gigabytes.
+                decoded = simplejpeg.decode_jpeg(stream, "RGB", buffer=out, strict=True)
+                if decoded.shape == out.shape:
+                    return
         except (ValueError, OSError):
             pass  # OpenSlide reads the same place next and says what is wrong
-        return np.array(self._reference.read(level, column * wide, row * high, wide, high))
+        high, wide, _ = out.shape
+        out[:] = self._reference.read(level, column * wide, row * high, wide, high)

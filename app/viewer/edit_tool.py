@@ -73,8 +73,17 @@ class RegionEditTool(DrawingTool):
         self._layer.hide(self.lineage)
         self.refresh()
 
-    def pick(self, x: float, y: float, transform: ViewTransform) -> RegionRecord | None:
-        """The region at a place of the screen: the one with the nearest edge, else the smallest."""
+    def pick(
+        self, x: float, y: float, transform: ViewTransform, *, edge_only: bool = False
+    ) -> RegionRecord | None:
+        """The region at a place of the screen: the one with the nearest edge, else the smallest.
+
+        Args:
+            x: of the place, logical pixels.
+            y: likewise.
+            transform: of the view.
+            edge_only: whether the place must be on an edge.
+        """
         view = self._room.view
         if view is None:
             return None
@@ -87,7 +96,7 @@ class RegionEditTool(DrawingTool):
             edge_px = polygon0.boundary.distance(point) / transform.px0_per_px
             if edge_px <= CATCH_PX:
                 rank = (0, edge_px)
-            elif polygon0.contains(point):
+            elif not edge_only and polygon0.contains(point):
                 rank = (1, polygon0.area)
             else:
                 continue

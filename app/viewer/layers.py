@@ -4,6 +4,7 @@ import shapely
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
 from app.bridge import WorkThread
+from app.room import Room
 from app.theme import MARKS
 from app.viewer.areas import CountAreaLayer, FieldLayer, HotSpotLayer
 from app.viewer.candidates import CandidateLayer
@@ -138,6 +139,12 @@ class LayerStack(QObject):
             self.hot_spots,
             self.candidates,
         )
+
+    def follow(self, room: Room) -> None:
+        """Show what a room has open and selected, from now on."""
+        room.view_changed.connect(self.set_view)
+        room.selection_changed.connect(self.set_selection)
+        room.slide_closing.connect(self.clear)
 
     @property
     def layers(self) -> list[Layer]:

@@ -176,7 +176,7 @@ def _ring(kind: MarkKind, radius: float) -> QPainterPath:
     if kind is MarkKind.MITOSIS:
         return _circle(radius)
     if kind is MarkKind.ATYPICAL:
-        return _diamond(radius * 1.3)
+        return _diamond(radius * 1.4)
     if kind is MarkKind.UNSURE:
         path = QPainterPath()
         path.addRoundedRect(QRectF(-radius, -radius, 2 * radius, 2 * radius), 3, 3)

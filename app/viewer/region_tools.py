@@ -103,6 +103,11 @@ class PolygonTool(DrawingTool):
             canvas.update_layers()
         return False
 
+    def left(self) -> None:
+        """Draw no line to the cursor."""
+        self._at = None
+        self.refresh()
+
     def mouse_released(self, event: QMouseEvent, canvas: Surface) -> bool:
         """Set a point where a click ends, or close on the first point."""
         if not self.clicked(event) or self._waiting or self._room.view is None:

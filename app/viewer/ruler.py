@@ -156,8 +156,8 @@ class CalibrateTool(TwoPointTool):
         dialog.setInputMode(QInputDialog.InputMode.DoubleInput)
         dialog.setDoubleDecimals(2)
         dialog.setDoubleRange(0.0, _MAX_LENGTH_UM)
-        dialog.doubleValueSelected.connect(self._calibrate)
-        dialog.finished.connect(self._closed)
+        # doubleValueSelected comes after finished, when the line is gone.
+        dialog.finished.connect(self._answered)
         self._dialog = dialog
         dialog.open()
         self.asked.emit(dialog)
@@ -169,23 +169,20 @@ class CalibrateTool(TwoPointTool):
             dialog.close()
         super().cancelled()
 
-    @Slot(float)
-    def _calibrate(self, length_um: float) -> None:
-        if self.line0 is None:
+    @Slot(int)
+    def _answered(self, result: int) -> None:
+        dialog, line0 = self._dialog, self.line0
+        self._dialog = None
+        self.cancelled()
+        if result != QInputDialog.DialogCode.Accepted or dialog is None or line0 is None:
             return
+        length_um = dialog.doubleValue()
         if length_um <= 0:
             self.message = self.tr("The distance must be more than 0 µm.")
             return
-        um_per_px0 = length_um / _length_px0(*self.line0)
+        um_per_px0 = length_um / _length_px0(*line0)
         mpp = Mpp(um_per_px0, um_per_px0)
         self._room.ask(lambda desk: desk.set_mpp(mpp, "two points"))
-
-    @Slot(int)
-    def _closed(self, _result: int) -> None:
-        self._dialog = None
-        self._start0 = self._end0 = None
-        self._drawing = False
-        self.refresh()
 
 
 def length_text(start0: Place0, end0: Place0, mpp: Mpp | None) -> str:

@@ -1,7 +1,7 @@
 """What all tools share, and the two that work on figures: select, and add a mitosis."""
 
 import numpy as np
-from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Slot
+from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPen
 
 from app.room import Room
@@ -90,6 +90,9 @@ class BaseTool(QObject):
         """Escape was pressed while something was being made."""
         self.cancelled()
 
+    def left(self) -> None:
+        """The cursor left the canvas."""
+
     def refresh(self) -> None:
         """Have the canvas paint again."""
         if self._surface is not None:
@@ -123,7 +126,12 @@ class SelectTool(BaseTool):
         room: what is open, and its desk.
         candidates: the layer of figures.
         parent: of the object.
+
+    Signals:
+        double_click_at: the place of a double click, logical pixels of the canvas.
     """
+
+    double_click_at = Signal(QPointF)
 
     def __init__(
         self, room: Room, candidates: CandidateLayer, parent: QObject | None = None
@@ -165,6 +173,13 @@ class SelectTool(BaseTool):
         canvas.update_layers()
         return band is not None
 
+    def double_clicked(self, event: QMouseEvent, canvas: Surface) -> bool:
+        """Tell of it: a region may be edited from there."""
+        self._surface = canvas
+        if event.button() == _LEFT:
+            self.double_click_at.emit(event.position())
+        return False
+
     def busy(self) -> bool:
         """While a band is drawn."""
         return self._band is not None or super().busy()
@@ -173,6 +188,10 @@ class SelectTool(BaseTool):
         """Drop the band."""
         self._band = None
         super().cancelled()
+
+    def left(self) -> None:
+        """Hide the label."""
+        self.hover(None)
 
     def hover(self, at: QPointF | None) -> None:
         """Show the label of the figure at a place of the screen; None: the cursor is elsewhere."""
@@ -230,6 +249,11 @@ class AddMitosisTool(BaseTool):
             at = event.position()
             self._place(canvas.transform.to_slide(at.x(), at.y()), shift != self.atypical)
         return False
+
+    def left(self) -> None:
+        """Hide the ring."""
+        self._at = None
+        self.refresh()
 
     def cancelled(self) -> None:
         """Drop the ring."""

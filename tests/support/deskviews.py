@@ -2,9 +2,11 @@
 
 import numpy as np
 import shapely
+from PySide6.QtCore import QObject, Signal
 
 from core.counting.protocols import get_protocol
 from core.counting.statistics import categorise, garwood
+from core.errors import UserError
 from core.geometry import Mpp
 from core.reading.areas import outline0
 from core.reading.view import VERDICTS, AreaView, CountView, DeskView, Figures, SpotView
@@ -90,3 +92,65 @@ def desk_view(shown: Figures | None = None, **changes) -> DeskView:
         "figures": shown if shown is not None else figures([]),
     }
     return DeskView(**(values | changes))
+
+
+class RecordingDesk:
+    """A desk that notes what it is asked and answers with the room's next view."""
+
+    def __init__(self, room):
+        self.asked = []
+        self._room = room
+
+    def __getattr__(self, name):
+        def act(*args, **kwargs):
+            self.asked.append((name, args, kwargs))
+            if self._room.refuses:
+                raise UserError(self._room.refuses)
+            return self._room.next_view or self._room.view
+
+        return act
+
+
+class RoomStub(QObject):
+    """A room without threads: the desk answers at once."""
+
+    slide_opened = Signal(object)
+    slide_closing = Signal(object)
+    view_changed = Signal(object)
+    selection_changed = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, view=None):
+        super().__init__()
+        self.view = None
+        self.next_view = None
+        self.refuses = ""
+        self.selection = ()
+        self.desk = RecordingDesk(self)
+        self._first = view
+
+    def begin(self):
+        """Show the first view, once everything is connected."""
+        self.show(self._first)
+
+    def show(self, view):
+        self.view = view
+        self.view_changed.emit(view)
+
+    def select(self, keys, go=False):
+        self.selection = tuple(keys)
+        self.selection_changed.emit(self.selection)
+
+    def ask(self, change, done=None):
+        try:
+            view = change(self.desk)
+        except UserError as error:
+            self.failed.emit(error)
+            return
+        self.show(view)
+        if done is not None:
+            done(view)
+
+    @property
+    def asked(self):
+        return self.desk.asked

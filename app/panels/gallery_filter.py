@@ -43,7 +43,8 @@ class GalleryFilter:
             field by field in turns from left to right and from right to left.
         states: of these only; empty for all.
         in_area: in the count area only.
-        threshold: candidates of at least this probability; hand-placed figures always.
+        threshold: candidates of at least this probability; hand-placed figures always. NaN where
+            probabilities are hidden: what asks for a verdict or has one.
     """
 
     sort: Sort = "probability"
@@ -76,7 +77,10 @@ def state_masks(figures: Figures) -> dict[State, Mask]:
 
 def in_scope(figures: Figures, wanted: GalleryFilter) -> Mask:
     """(N,) bool: what a filter lets through whatever the verdict."""
-    mask = (figures.probability >= wanted.threshold) | (figures.key < 0)
+    if np.isnan(wanted.threshold):
+        mask = figures.to_review | (figures.verdict != NONE) | (figures.key < 0)
+    else:
+        mask = (figures.probability >= wanted.threshold) | (figures.key < 0)
     return mask & figures.in_area if wanted.in_area else mask
 
 
@@ -116,19 +120,17 @@ def ordered(
 
 
 def review_queue(view: DeskView, *, in_area: bool = False) -> Rows:
-    """Rows of the figures that need a verdict each, in the order to review them.
+    """Rows of the figures that ask for a verdict, in the order to review them.
 
-    Those are above the review threshold and have none. Figures in the count area come first, in
-    each part the most probable first; in a blinded reading by place, lest the order tell.
+    Figures in the count area come first, in each part the most probable first; in a blinded
+    reading by place, lest the order tell.
 
     Args:
         view: of the desk.
         in_area: of the count area only.
     """
     figures = view.figures
-    waiting = needs_verdict(figures, view.review_threshold) & (figures.verdict == NONE)
-    if in_area:
-        waiting &= figures.in_area
+    waiting = figures.to_review & figures.in_area if in_area else figures.to_review
     sort: Sort = "place" if view.blinded else "probability"
     rows = ordered(
         figures,
@@ -140,9 +142,13 @@ def review_queue(view: DeskView, *, in_area: bool = False) -> Rows:
     return rows[np.argsort(~figures.in_area[rows], kind="stable")]
 
 
-def needs_verdict(figures: Figures, review_threshold: float) -> Mask:
-    """(N,) bool: candidates that a reader must look at; none where the threshold is NaN."""
-    return (figures.probability >= review_threshold) & (figures.verdict != DELETED)
+def asked(view: DeskView) -> Mask:
+    """(N,) bool: figures that ask for a verdict or asked for the one they have."""
+    figures = view.figures
+    said = (figures.verdict != NONE) & (figures.verdict != DELETED)
+    if not view.blinded:
+        said &= (figures.probability >= view.review_threshold) | (figures.key < 0)
+    return figures.to_review | said
 
 
 def above(figures: Figures, threshold: float) -> Above:
@@ -170,7 +176,9 @@ def at_position(position: float) -> float:
 
 
 def position_of(threshold: float) -> float:
-    """The position 0..1 of a probability on the threshold's scale."""
+    """The position 0..1 of a probability on the threshold's scale; 0 for NaN."""
+    if np.isnan(threshold):
+        return 0.0
     inside = min(max(threshold, LOWEST), 1 - LOWEST)
     return float((np.log(inside / (1 - inside)) / _reach() + 1) / 2)
 

@@ -9,12 +9,12 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.panels.gallery_filter import (
     GalleryFilter,
     Rows,
+    asked,
     in_scope,
     in_state,
-    needs_verdict,
     ordered,
 )
-from core.reading.view import NONE, DeskView
+from core.reading.view import DeskView
 
 
 class FigureList(QObject):
@@ -82,18 +82,18 @@ class FigureList(QObject):
         return int(np.count_nonzero(~in_state(self.view.figures, self.filter)[self.rows]))
 
     def to_review(self) -> tuple[int, int]:
-        """Of those listed: how many wait for a verdict, how many need or needed one."""
+        """Of those listed: how many ask for a verdict, how many do or did."""
         if self.view is None:
             return 0, 0
-        figures = self.view.figures
-        needed = needs_verdict(figures, self.view.review_threshold)[self.rows]
-        waiting = needed & (figures.verdict[self.rows] == NONE)
-        return int(np.count_nonzero(waiting)), int(np.count_nonzero(needed))
+        waiting = self.view.figures.to_review[self.rows]
+        return int(np.count_nonzero(waiting)), int(np.count_nonzero(asked(self.view)[self.rows]))
 
     def _start(self, view: DeskView) -> None:
-        start = 0.0 if np.isnan(view.review_threshold) else view.review_threshold
-        wanted = replace(self.filter, threshold=start)
-        self.set_filter(replace(wanted, sort="place") if view.blinded else wanted)
+        if view.blinded:
+            self.set_filter(replace(self.filter, threshold=np.nan, sort="place"))
+        else:
+            start = 0.0 if np.isnan(view.review_threshold) else view.review_threshold
+            self.set_filter(replace(self.filter, threshold=start))
 
     def _follow(self, view: DeskView) -> None:
         figures = view.figures

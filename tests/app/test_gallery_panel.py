@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 from deskviews import area, desk_view, figures
-from fakedesk import FakeRoom
+from fakedesk import FakeRoom, asking, blind
 from PySide6.QtCore import QPoint, Qt
 from slidefiles import make_slide
 
@@ -24,12 +24,12 @@ LEFT = Qt.MouseButton.LeftButton
 def many(n, seed=0):
     rng = np.random.default_rng(seed)
     places = rng.uniform(100, 1200, (n, 2))
-    return desk_view(figures(places, probability=rng.uniform(0.2, 1, n)), area=area())
+    return asking(desk_view(figures(places, probability=rng.uniform(0.2, 1, n)), area=area()))
 
 
-@pytest.fixture
-def slide(tmp_path):
-    with open_slide(make_slide(tmp_path / "a.tif")) as slide:
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory):
+    with open_slide(make_slide(tmp_path_factory.mktemp("slides") / "a.tif")) as slide:
         yield slide
 
 
@@ -185,8 +185,8 @@ def test_states_filter_and_what_is_done_is_put_away_on_request(shown, qtbot):
 
 
 def test_blinded_nothing_tells_a_probability(shown):
-    view = many(20)
-    panel, room, _ = shown(desk_view(view.figures, blinded=True))
+    panel, room, _ = shown(blind(many(20)))
+    assert len(panel._list.keys) == 20
     assert panel.threshold_row.isHidden()
     assert not panel.sort.isEnabled()
     assert panel._list.filter.sort == "place"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from deskviews import area, desk_view, figures
-from fakedesk import FakeRoom
+from fakedesk import FakeRoom, asking
 
 from app.panels.gallery_filter import GalleryFilter
 from app.panels.gallery_model import FigureList
@@ -20,7 +20,7 @@ BY_PROBABILITY = [2, 4, 1, 5]
 @pytest.fixture
 def room(qtbot):
     places = np.column_stack([np.arange(6) * 100.0, np.zeros(6)])
-    room = FakeRoom(desk_view(figures(places, probability=PROBABILITY)))
+    room = FakeRoom(asking(desk_view(figures(places, probability=PROBABILITY))))
     yield room
     room.desk.hold.set()
     room.shutdown()
@@ -177,10 +177,7 @@ def test_enter_goes_to_what_is_missing_and_only_then_ends_the_field(room, review
 
 def test_enter_minds_the_count_area_only(qtbot):
     shown = figures(np.zeros((3, 2)), probability=[0.5, 0.9, 0.7])
-    inside = desk_view(
-        replace(shown, in_area=np.array([True, False, False])),
-        area=area(),
-    )
+    inside = asking(desk_view(replace(shown, in_area=np.array([True, False, False])), area=area()))
     room = FakeRoom(inside)
     listed = FigureList()
     listed.set_view(inside)
@@ -254,7 +251,7 @@ def test_the_list_keeps_still_when_a_verdict_no_longer_fits_the_filter(
 
 def test_new_candidates_are_put_in_and_those_listed_stay(room, listed):
     places = np.column_stack([np.arange(8) * 100.0, np.zeros(8)])
-    listed.set_view(desk_view(figures(places, probability=[*PROBABILITY, 0.8, 0.01])))
+    listed.set_view(asking(desk_view(figures(places, probability=[*PROBABILITY, 0.8, 0.01]))))
     assert list(listed.keys) == [2, 7, 4, 1, 5]
     assert listed.position(7) == 1
     assert listed.position(8) is None

@@ -11,6 +11,19 @@ from core.errors import StoreError
 from core.reading.view import DELETED, IMPOSTER, NONE, VERDICTS
 
 
+def asking(view):
+    """The view with what asks for a verdict worked out."""
+    figures = view.figures
+    waiting = (figures.probability >= view.review_threshold) & (figures.verdict == NONE)
+    return replace(view, figures=replace(figures, to_review=waiting))
+
+
+def blind(view):
+    """The same view in a blinded reading."""
+    hidden = np.full(len(view.figures), np.nan, np.float32)
+    return replace(view, blinded=True, figures=replace(view.figures, probability=hidden))
+
+
 class FakeDesk:
     """What a Desk does with verdicts, in memory; `hold` keeps it from answering."""
 
@@ -59,7 +72,9 @@ class FakeDesk:
         values = figures.verdict.copy()
         values[np.isin(figures.key, list(keys))] = verdict
         self._past.append(self._view)
-        self._view = replace(self._view, figures=replace(figures, verdict=values))
+        waiting = figures.to_review & (values == NONE)
+        changed = replace(figures, verdict=values, to_review=waiting)
+        self._view = replace(self._view, figures=changed)
         return self._view
 
 

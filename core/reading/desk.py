@@ -114,6 +114,7 @@ class Desk(DeskState):
             raise PixelSizeError(
                 "The slide has no µm per pixel.", "Set it before you place figures."
             )
+        self._read_verdicts()  # a point that another window placed here is this one
         figures = self._table.columns
         shown0 = np.stack([figures.x0, figures.y0], axis=1)
         key = nearest(figures.key, shown0, (x0, y0), mpp)

@@ -1,4 +1,4 @@
-"""What a reader sees of a slide at one moment: frozen, made on the desk's thread, shown on another."""
+"""What a reader sees of a slide at one moment: frozen, made on one thread, shown on another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

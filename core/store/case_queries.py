@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from core.errors import StoreError
 from core.store import lease, slide_queries
@@ -73,7 +73,7 @@ def slide_states(
     scored = select(ScoreRow.run_id, func.count()).where(
         ScoreRow.run_id.in_([run_id for run_id, _ in runs.values()])
     )
-    candidates = dict(connection.execute(scored.group_by(ScoreRow.run_id)).tuples().all())
+    candidates = _by_first(connection, scored.group_by(ScoreRow.run_id))
     verdicts = _verdicts(connection, reader_id, ids)
     done = _fields_done(connection, reader_id, ids)
     signed = _signed(connection, reader_id, ids)
@@ -136,7 +136,7 @@ def _verdicts(connection: Connection, reader_id: int, slide_ids: list[int]) -> d
         .where(table.id.in_(newest), table.value != "cleared")
         .group_by(table.slide_id)
     )
-    return dict(connection.execute(query).tuples().all())
+    return _by_first(connection, query)
 
 
 def _fields_done(connection: Connection, reader_id: int, slide_ids: list[int]) -> set[int]:
@@ -145,7 +145,7 @@ def _fields_done(connection: Connection, reader_id: int, slide_ids: list[int]) -
     query = select(table.slide_id, table.value).where(
         table.reader_id == reader_id, table.slide_id.in_(slide_ids), table.kind == "field done"
     )
-    newest = dict(connection.execute(query.order_by(table.id)).tuples().all())
+    newest = _by_first(connection, query.order_by(table.id))
     return {slide_id for slide_id, value in newest.items() if value}
 
 
@@ -158,4 +158,9 @@ def _signed(connection: Connection, reader_id: int, slide_ids: list[int]) -> dic
         CountRow.reader_id == reader_id,
         CountRow.slide_id.in_(slide_ids),
     )
-    return dict(connection.execute(query.order_by(CountRow.id)).tuples().all())
+    return _by_first(connection, query.order_by(CountRow.id))
+
+
+def _by_first(connection: Connection, query: Select[Any]) -> dict[int, int]:
+    """The second column by the first; of several rows the last."""
+    return {first: second for first, second in connection.execute(query)}  # noqa: C416

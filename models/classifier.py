@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.ports import ModelOrigin
 from models import adapters
 from models.calibration import Calibration
-from models.crop_net import CropNet
+from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
 from models.registry import backbone, file_sha256, read_manifest, shipped, weights_folder
 
@@ -29,7 +29,8 @@ class CropClassifier:
         #: What was measured of these models on slides of 0.5 µm/px, in words; None if nothing was.
         self.low_res_note: str | None = None
         self._calibration = Calibration(**manifest["calibration"])
-        self._runner = Runner(network, device, batch_size=256 if device.kind == "cuda" else 64)
+        turned = QuarterTurns(network, manifest.get("quarter_turns", 1))
+        self._runner = Runner(turned, device, batch_size=256 if device.kind == "cuda" else 64)
 
     @property
     def batch_size(self) -> int:

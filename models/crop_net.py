@@ -33,3 +33,25 @@ class CropNet(nn.Module):
             )
         logits: torch.Tensor = self.mitosis_head(self.backbone(x))
         return logits[:, 0]
+
+
+class QuarterTurns(nn.Module):
+    """The mean logit over quarter turns of a crop.
+
+    What a cell is does not depend on how the slide lay on the scanner; a network's logit does a
+    little, and the mean over turns is the better judge.
+
+    Input (B, 3, s, s) float32 in 0..1; output (B,) logits.
+    """
+
+    def __init__(self, network: nn.Module, turns: int) -> None:
+        super().__init__()
+        self.network = network
+        self.turns = turns
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Mean of the logits of the crop and of its quarter turns."""
+        total: torch.Tensor = self.network(crops)
+        for k in range(1, self.turns):
+            total = total + self.network(torch.rot90(crops, k, (-2, -1)))
+        return total / self.turns

@@ -1,6 +1,48 @@
-"""Makes tests/support importable: helpers that several tests, and their child processes, use."""
+"""Shared by all tests: helpers on the path, no screen needed, nothing left running."""
 
+import gc
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(request):
+    """Fail a test that leaves a thread, or with a window also a timer or a visible widget."""
+    before = set(threading.enumerate())
+    with_window = {"qtbot", "qapp"} & set(request.fixturenames)
+    if with_window:
+        request.getfixturevalue("qapp")
+    yield
+    # A thread that was told to end may need a moment to do so.
+    deadline = time.monotonic() + 5
+    while left := [t for t in set(threading.enumerate()) - before if t.is_alive()]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"threads left running: {sorted(t.name for t in left)}")
+        time.sleep(0.01)
+    if with_window:
+        _check_window_parts()
+
+
+def _check_window_parts():
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QApplication
+
+    timers = [o for o in gc.get_objects() if isinstance(o, QTimer) and _active(o)]
+    assert not timers, f"timers left running: {timers}"
+    shown = [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+    assert not shown, f"widgets left open: {shown}"
+
+
+def _active(timer):
+    try:
+        return timer.isActive()
+    except RuntimeError:  # its C++ part is gone
+        return False

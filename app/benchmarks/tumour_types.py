@@ -17,17 +17,16 @@ from torch import nn
 from app.training.cells import HELD_BACK_SET
 from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
 from app.training.detector import out_of_fold_candidates, train_or_load
+from app.training.patch_points import detect_patch
 from core.analysis.evaluate import MATCH_RADIUS_UM
 from core.cancel import CancelToken
 from models import adapters
 from models.calibration import Calibration
-from models.heatmap import GRID_PX, HeatmapNet
+from models.heatmap import HeatmapNet
 from models.registry import backbone, read_manifest, shipped, weights_folder
 from models.training.classifier_training import CROP_PX, MPP, cut_tile, predict
-from models.training.data import Patch, field_slides, load_frames, load_patches, resize_to_mpp
-from models.training.detector_training import DetectorRecipe, detect_frame
-
-_CANVAS_PX = 8 * GRID_PX  # a patch is mirrored to this size: the detector expects surroundings
+from models.training.data import Patch, field_slides, load_frames, load_patches
+from models.training.detector_training import DetectorRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,8 @@ def run(
     patches = load_patches(data, mpp=recipe.mpp, datasets=("amibr",))
     detector = train_or_load(frames, patches, recipe, out / "detector.safetensors", token)
     plan = replace(plan, patch_sets=sets)
-    base = base_network(data, out, plan, token)
-    cells = training_cells(data, found, plan)
+    base = base_network(data, detector_folder, out, plan, token)
+    cells = training_cells(data, detector_folder, found, plan)
     network = tune_on_fields(base, backbone(START), cells, plan, token)
     classifier = adapters.merged(network)
 
@@ -96,15 +95,12 @@ def run(
 
 def _best_near_centre(detector: HeatmapNet, patch: Patch, mpp: float) -> tuple[float, float, float]:
     """x, y (µm from the centre) and score of the best point within 7.5 µm; score 0 if none."""
-    coarse = resize_to_mpp(patch.rgb, patch.mpp, mpp)
-    canvas = cut_tile(coarse, coarse.shape[1] / 2, coarse.shape[0] / 2, _CANVAS_PX)
-    points = detect_frame(detector, canvas, 0.01)
-    offset_um = (points.xy_px.astype(np.float64) - _CANVAS_PX / 2) * mpp
+    offset_um, scores = detect_patch(detector, patch, mpp, 0.01)
     near = np.flatnonzero(np.hypot(*offset_um.T) <= MATCH_RADIUS_UM)
     if not len(near):
         return 0.0, 0.0, 0.0
-    best = near[np.argmax(points.scores[near])]
-    return float(offset_um[best, 0]), float(offset_um[best, 1]), float(points.scores[best])
+    best = near[np.argmax(scores[near])]
+    return float(offset_um[best, 0]), float(offset_um[best, 1]), float(scores[best])
 
 
 def _recall(

@@ -1,13 +1,18 @@
 """Cuts the classifier's training cells: patches, labels of frames, and mined false alarms."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from safetensors.torch import load_file
 
 from app.training.out_of_fold import FrameCandidates
+from app.training.patch_points import cells_beside_mitoses
+from models.heatmap import HeatmapNet
 from models.training.classifier_training import MPP, Cells, cells_of_frame, cells_of_patches, join
 from models.training.data import Frame, load_frames, load_patches
+from models.training.detector_training import DetectorRecipe
 
 HELD_BACK_SET = "atnorm_md"  # left out where recall on unseen tumour types is measured
 PATCH_SETS = ("amibr", HELD_BACK_SET, "tupac_prlab")
@@ -16,28 +21,52 @@ HARD_PER_MM2 = 60.0
 
 #: Shares of a batch when only patches are learnt from.
 BASE_SHARES: Mapping[str, float] = {
-    "human breast cancer mitosis": 0.26,
+    "human breast cancer mitosis": 0.24,
     "human melanoma mitosis": 0.04,
     "human neuroendocrine tumor mitosis": 0.03,
-    "canine *": 0.15,
-    "human breast cancer imposter": 0.12,
-    "offcentre": 0.40,
+    "canine *": 0.14,
+    "human breast cancer imposter": 0.10,
+    "offcentre": 0.12,
+    "beside hard": 0.20,
+    "beside easy": 0.13,
 }
 #: Shares when frames are learnt from, with patches so that other tumours are not forgotten.
 FIELD_SHARES: Mapping[str, float] = {
-    "field mitosis": 0.30,
-    "field imposter": 0.16,
-    "field hard": 0.16,
-    "field easy": 0.08,
+    "field mitosis": 0.28,
+    "field imposter": 0.14,
+    "field hard": 0.15,
+    "field easy": 0.07,
     "human *": 0.10,
     "canine *": 0.06,
-    "offcentre": 0.14,
+    "offcentre": 0.04,
+    "beside hard": 0.10,
+    "beside easy": 0.06,
 }
 
 
-def patch_cells(data: Path, datasets: Sequence[str] = PATCH_SETS) -> Cells:
-    """The central cells of the patches of the named sets."""
-    return cells_of_patches(load_patches(data, mpp=MPP, datasets=datasets))
+def patch_cells(
+    data: Path, detector: Path, datasets: Sequence[str] = PATCH_SETS, *, fold: int | None = None
+) -> Cells:
+    """The central cells of the patches of the named sets, and negatives beside them.
+
+    Args:
+        data: the labelled tissue.
+        detector: weights of the detector that finds the negatives.
+        datasets: names of the sets.
+        fold: leave out every slide of `HELD_BACK_SET` in this half (0 or 1); None leaves out none.
+    """
+    patches = load_patches(data, mpp=MPP, datasets=datasets)
+    if fold is not None:
+        patches = [p for p in patches if p.dataset != HELD_BACK_SET or slide_half(p.slide) != fold]
+    network = HeatmapNet()
+    network.load_state_dict(load_file(detector))
+    beside = cells_beside_mitoses(patches, network.eval(), DetectorRecipe().mpp)
+    return join([cells_of_patches(patches), beside])
+
+
+def slide_half(slide: str) -> int:
+    """Which half a slide belongs to, 0 or 1: by its name's hash, the same everywhere."""
+    return hashlib.sha256(slide.encode()).digest()[0] & 1
 
 
 def _of_frame(frame: Frame, found: FrameCandidates) -> list[Cells]:

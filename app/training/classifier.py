@@ -26,12 +26,13 @@ from torch import nn
 from app.training import out_of_fold
 from app.training.cells import BASE_SHARES, FIELD_SHARES, PATCH_SETS, field_cells, patch_cells
 from app.training.detector import N_FOLDS
+from app.training.detector import NAME as DETECTOR
 from app.training.out_of_fold import FrameCandidates
 from core.analysis.evaluate import Evaluation, evaluate_files
 from core.cancel import CancelToken
 from models import adapters, calibration
 from models.calibration import Calibration
-from models.crop_net import CropNet
+from models.crop_net import CropNet, QuarterTurns
 from models.registry import Backbone, backbone, file_sha256
 from models.training.classifier_training import (
     CROP_PX,
@@ -63,6 +64,9 @@ class Plan:
         mode: what learns from the frames: `lora` or `full`.
         seed: of sampling, augmentation and initialisation.
         patch_sets: which patches are learnt from.
+        held_back_half: of the slides of the held-back set, for figures on tumour types; None:
+            none.
+        quarter_turns: how many turns of a crop the shipped classifier looks at.
     """
 
     base_steps: int = 1300
@@ -70,11 +74,22 @@ class Plan:
     mode: str = "lora"
     seed: int = 0
     patch_sets: tuple[str, ...] = PATCH_SETS
+    held_back_half: int | None = None
+    quarter_turns: int = 4
 
     @property
     def part_name(self) -> str:
         """Tells the parts of different plans apart on disk."""
-        return f"{self.mode}-{self.base_steps}-{self.field_steps}-{self.seed}"
+        return f"{self.mode}-{self.base_steps}-{self.field_steps}-{self.seed}{self._half}"
+
+    @property
+    def base_name(self) -> str:
+        """Of the backbone after tuning on patches."""
+        return f"base-{self.base_steps}-{self.seed}{self._half}"
+
+    @property
+    def _half(self) -> str:
+        return "" if self.held_back_half is None else f"-half-{self.held_back_half}"
 
 
 def _save(network: nn.Module, path: Path) -> None:
@@ -83,10 +98,10 @@ def _save(network: nn.Module, path: Path) -> None:
     partial.rename(path)
 
 
-def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropNet:
+def base_network(data: Path, detector: Path, out: Path, plan: Plan, token: CancelToken) -> CropNet:
     """The backbone and head after tuning on patches."""
     entry = backbone(START)
-    path = out / f"base-{plan.base_steps}-{plan.seed}.safetensors"
+    path = out / f"{plan.base_name}.safetensors"
     if plan.base_steps == 0:
         return CropNet(entry)
     if path.exists():
@@ -96,16 +111,23 @@ def base_network(data: Path, out: Path, plan: Plan, token: CancelToken) -> CropN
     torch.manual_seed(plan.seed)  # of the head's start, whatever ran before in this process
     network = CropNet(entry)
     recipe = ClassifierRecipe(BASE_SHARES, steps=plan.base_steps, lr=1e-3, seed=plan.seed)
-    cells = patch_cells(data, plan.patch_sets)
+    cells = _patch_cells(data, detector, plan)
     train_classifier(network, cells, recipe, input_px=entry.input_px, token=token)
     _save(network, path)
     return network
 
 
-def training_cells(data: Path, found: Sequence[FrameCandidates], plan: Plan) -> Cells:
+def _patch_cells(data: Path, detector: Path, plan: Plan) -> Cells:
+    weights = detector / f"{DETECTOR}.safetensors"
+    return patch_cells(data, weights, plan.patch_sets, fold=plan.held_back_half)
+
+
+def training_cells(
+    data: Path, detector: Path, found: Sequence[FrameCandidates], plan: Plan
+) -> Cells:
     """Cells of the frames, and of the patches unless the plan leaves them out."""
     fields = field_cells(data, found)
-    return join([fields, patch_cells(data, plan.patch_sets)]) if plan.base_steps else fields
+    return join([fields, _patch_cells(data, detector, plan)]) if plan.base_steps else fields
 
 
 def tune_on_fields(
@@ -129,10 +151,11 @@ def tune_on_fields(
 
 
 def candidate_logits(
-    network: nn.Module, data: Path, found: Sequence[FrameCandidates]
+    network: nn.Module, data: Path, found: Sequence[FrameCandidates], quarter_turns: int
 ) -> dict[str, NDArray[np.float64]]:
-    """The network's logit of every candidate, by file."""
+    """The network's mean logit of every candidate over quarter turns, by file."""
     logits = {}
+    network = QuarterTurns(network, quarter_turns).eval()
     frames = {f.file: f for f in load_frames(data, mpp=MPP, slides={c.slide for c in found})}
     for candidates in found:
         rgb = frames[candidates.file].rgb
@@ -154,11 +177,13 @@ def out_of_fold_logits(
     for k, (group, fold) in enumerate(zip(groups, folds, strict=True)):
         path = out / f"fold-{k}-{plan.part_name}.npz"
         if not path.exists():
-            cells = cells or training_cells(data, everything, plan)
-            base = base_network(data, out, plan, token)
+            cells = cells or training_cells(data, detector, everything, plan)
+            base = base_network(data, detector, out, plan, token)
             training = cells.select(~np.isin(cells.slide, group))
             network = tune_on_fields(base, backbone(START), training, plan, token)
-            scored = candidate_logits(network, data, fold)
+            network = adapters.merged(network)
+            _save(network, path.with_suffix(".safetensors"))
+            scored = candidate_logits(network, data, fold, plan.quarter_turns)
             np.savez_compressed(path, **scored)
         with np.load(path) as archive:
             logits |= {file: archive[file] for file in archive.files}
@@ -213,19 +238,20 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
     """
     out.mkdir(parents=True, exist_ok=True)
     found, logits = out_of_fold_logits(data, detector, out, plan, token)
-    detector_manifest = json.loads((detector / "mitoscope-detector-1.json").read_text("utf-8"))
+    detector_manifest = json.loads((detector / f"{DETECTOR}.json").read_text("utf-8"))
     fitted, evaluation, p, mitosis = calibrate(found, logits, detector_manifest["threshold"])
     review, count = thresholds(evaluation)
-    base = base_network(data, out, plan, token)
+    base = base_network(data, detector, out, plan, token)
     tuned = out / f"{TUNED}.safetensors"
     _save(base.backbone, tuned)
     entry = replace(backbone(START), id=TUNED, file=tuned.name, sha256=file_sha256(tuned))
-    cells = training_cells(data, found, plan)
+    cells = training_cells(data, detector, found, plan)
     model = tune_on_fields(base, entry, cells, plan, token)
     manifest = {
         "name": NAME,
         "mpp": MPP,
         "crop_px": CROP_PX,
+        "quarter_turns": plan.quarter_turns,
         "calibration": asdict(fitted),
         "review_threshold": round(review, 5),
         "count_threshold": round(count, 5),

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 TILE_PX = 128  # cells are cut with this margin, so that a turned crop stays within the tile
 CROP_PX = 64
 MPP = 0.25
+MIN_EDGE_PX = 14  # a cell nearer than this to the edge of a patch shows too little of itself
 
 DEFAULT_STRENGTH = AugmentStrength()
 
@@ -102,6 +103,20 @@ def cells_of_patches(patches: Sequence[Patch]) -> Cells:
     )
 
 
+def cells_beside(
+    patch: Patch, xy_px: NDArray[np.floating], kind: Sequence[str], score: NDArray[np.float32]
+) -> Cells:
+    """Negatives at points (N, 2) of a patch, beside its central cell."""
+    tiles = cut_tiles(patch.rgb, xy_px)
+    return Cells(
+        tiles,
+        np.zeros(len(tiles), bool),
+        np.array([f"beside {k}" for k in kind], dtype=str),
+        np.array([patch.slide] * len(tiles), dtype=str),
+        score.astype(np.float32),
+    )
+
+
 def cells_of_frame(
     frame: Frame,
     xy_px: NDArray[np.float32],
@@ -131,6 +146,8 @@ class ClassifierRecipe:
         shares: share of each stratum in a batch; a name ending in ` *` matches by its start, and
             `offcentre` draws a point beside a patch's mitosis as a negative.
         jitter_um: largest distance of a crop's centre from the cell's, per axis.
+        mirror_p: probability that a crop is mirrored at a line beside its centre, as those near
+            the edge of a patch are, whatever their label.
         seed: of sampling, augmentation and initialisation.
     """
 
@@ -141,6 +158,7 @@ class ClassifierRecipe:
     weight_decay: float = 1e-2
     jitter_um: float = 1.5
     zoom: float = 0.12
+    mirror_p: float = 0.35
     seed: int = 0
     train_norms: bool = True
     strength: AugmentStrength = DEFAULT_STRENGTH
@@ -211,9 +229,21 @@ class CropSampler:
         grid = functional.affine_grid(
             torch.from_numpy(theta), [n, 3, self.input_px, self.input_px], align_corners=False
         )
+        self._mirror(grid, shift_px, rng)
         return functional.grid_sample(
             tiles, grid, mode="bilinear", padding_mode="reflection", align_corners=False
         )
+
+    def _mirror(
+        self, grid: torch.Tensor, shift_px: NDArray[np.float64], rng: np.random.Generator
+    ) -> None:
+        """Fold some of the sampling grids (n, s, s, 2) back at a line beside their centre."""
+        for i in np.flatnonzero(rng.random(len(grid)) < self.recipe.mirror_p):
+            axis, sign = int(rng.integers(2)), float(rng.choice([-1, 1]))
+            from_centre_px = rng.uniform(MIN_EDGE_PX, 45)
+            line = (sign * shift_px[i, axis] + from_centre_px) / (TILE_PX / 2)
+            along = sign * grid[i, ..., axis]
+            grid[i, ..., axis] = sign * torch.where(along > line, 2 * line - along, along)
 
 
 def _beside(rng: np.random.Generator) -> NDArray[np.float64]:

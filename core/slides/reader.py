@@ -24,7 +24,7 @@ from core.slides.choice import Backend, Choice, choose_source
 from core.slides.levels import LevelScale, true_scales
 from core.slides.overview import read_overview
 from core.slides.pixelsize import check_mpp, find_mpp
-from core.slides.resample import plan_source, resample
+from core.slides.resample import plan_source, resample, split_rows
 from core.slides.tiletable import TileTable, TruncatedSlideError
 
 __all__ = ["Backend", "Slide", "SlideIdentity", "SlideReadError", "open_slide"]
@@ -34,6 +34,9 @@ MIB = 1 << 20
 LEVEL_SLACK = 1.01
 # Overviews are read in blocks of at most this side, so memory does not grow with the slide.
 BLOCK_SOURCE_PX = 2048
+# Windows are averaged in bands of about this many source rows: they fit the processor's cache, and
+# memory that is fresh for each whole window takes as long as averaging it.
+BAND_SOURCE_PX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,14 @@ class Slide:
         plan = plan_source(
             x0 / scale.x, y0 / scale.y, width_px, height_px, step0_x / scale.x, step0_y / scale.y
         )
+        if level == 0 and plan.whole not in (None, (1, 1)):
+            # In bands, for less memory. OpenSlide interpolates some coarse levels, each read a bit
+            # differently: those are read in one piece.
+            out = np.empty((height_px, width_px, 3), np.uint8)
+            for rows, band in split_rows(plan, BAND_SOURCE_PX):
+                pixels = self._read_source(0, band.left, band.top, band.width_px, band.height_px)
+                out[rows] = resample(pixels, band, width_px, rows.stop - rows.start)
+            return out
         pixels = self._read_source(level, plan.left, plan.top, plan.width_px, plan.height_px)
         return resample(pixels, plan, width_px, height_px)
 

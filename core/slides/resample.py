@@ -1,6 +1,7 @@
 """Area resampling whose pixels depend on the tissue, not on the window they were read with."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from math import ceil, floor
 
 import numpy as np
@@ -66,6 +67,23 @@ def plan_source(
         (left - x, top - y, right - x, bottom - y),
         None,
     )
+
+
+def split_rows(plan: SourcePlan, source_px: int) -> Iterator[tuple[slice, SourcePlan]]:
+    """Divide a plan of whole ratios into bands of at most `source_px` rows, one row at least.
+
+    Yields:
+        The rows of the window that a band becomes, and its plan.
+    """
+    assert plan.whole is not None
+    _, ratio = plan.whole
+    step = max(1, source_px // ratio)
+    for start in range(0, plan.height_px // ratio, step):
+        stop = min(start + step, plan.height_px // ratio)
+        high = (stop - start) * ratio
+        box = (0, 0, plan.width_px, high)
+        band = replace(plan, top=plan.top + start * ratio, height_px=high, box=box)
+        yield slice(start, stop), band
 
 
 def resample(

@@ -13,7 +13,7 @@ from app.paths import default_store
 from app.progress_bar import ProgressBar
 from app.stopping import ctrl_c_cancels
 from core.cancel import Cancelled, CancelToken
-from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol
+from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol, load_protocols
 from core.errors import InputError, StoreError, UserError
 from core.exchange.csv import RESEARCH_USE
 from core.slides.reader import Backend
@@ -26,7 +26,8 @@ FAILED, STOPPED = 2, 130
 def analyze(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE…", help="Slide files.")],
     protocol: Annotated[
-        str, typer.Option(metavar="ID", help="Counting protocol.")
+        str,
+        typer.Option(metavar="ID", help=f"Counting protocol: {', '.join(load_protocols())}."),
     ] = DEFAULT_PROTOCOL,
     region: Annotated[
         Path | None,
@@ -57,6 +58,11 @@ def analyze(
     analysing.check_device(device)
     if backend not in BACKENDS:
         raise InputError(f"There is no backend {backend!r}.", f"Choose {', '.join(BACKENDS)}.")
+    if region is not None and len(slides) > 1:
+        raise InputError(
+            f"{region.name} holds the regions of one slide, and {len(slides)} slides are given.",
+            "Give each slide its own command with its own --region.",
+        )
     question = Question(get_protocol(protocol), region, mpp, cast("Backend", backend), again)
     path = store or default_store()
     if out is not None:

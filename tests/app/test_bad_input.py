@@ -145,6 +145,12 @@ def test_bad_region(refused, slide, tmp_path, text, words):
     assert words in refused(slide, "--region", path)
 
 
+def test_one_region_file_for_two_slides(refused, slide, tmp_path):
+    path = tmp_path / "region.geojson"
+    path.write_text("{}", encoding="utf-8")
+    assert "regions of one slide" in refused(slide, slide, "--region", path)
+
+
 def test_missing_region_file(refused, slide, tmp_path):
     assert "no region file" in refused(slide, "--region", tmp_path / "none.geojson")
 

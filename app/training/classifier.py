@@ -34,6 +34,7 @@ from models import adapters, calibration
 from models.calibration import Calibration
 from models.crop_net import CropNet, QuarterTurns
 from models.registry import Backbone, backbone, file_sha256
+from models.training.augment import AugmentStrength
 from models.training.classifier_training import (
     CROP_PX,
     MPP,
@@ -52,6 +53,8 @@ NAME = "mitoscope-classifier-1"
 START = "efficientnet-lite0"
 TUNED = "mitoscope-lite0"
 REVIEW_RECALL = 0.98
+#: Tissue out of focus: 3 px of the resized crop are 0.5 µm.
+FIELD_STRENGTH = AugmentStrength(blur_sigma_px=3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ def tune_on_fields(
         lr=1e-3 if lora else 4e-4,
         seed=plan.seed,
         train_norms=not lora,
+        strength=FIELD_STRENGTH,
     )
     train_classifier(network, cells, recipe, input_px=entry.input_px, token=token)
     return network

@@ -190,8 +190,8 @@ class AreaTool(BaseTool):
 
     @Slot(object)
     def _take_view(self, view: DeskView) -> None:
-        if view.area is not self._area:
-            self._area = view.area
+        changed, self._area = view.area != self._area, view.area
+        if changed:
             self.unlocked = view.area is not None and not view.area.locked
 
     def _shown(self) -> AreaShape | None:

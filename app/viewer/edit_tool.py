@@ -10,7 +10,7 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter
 from app.room import Room
 from app.viewer.handles import CATCH_PX, nearest, paint_handle
 from app.viewer.layer import Surface
-from app.viewer.layers import RegionLayer
+from app.viewer.layers import RegionLayer, drawn_regions
 from app.viewer.region_tools import DrawingTool, paint_outline, region_colour
 from app.viewer.tools import CLICK_PX
 from app.viewer.transform import ViewTransform
@@ -68,9 +68,15 @@ class RegionEditTool(DrawingTool):
         if region is not None:
             polygon0 = shapely.from_wkb(region.wkb)
             self.kind = "tumour" if region.kind == "tumour" else "excluded"
-            self._ring0 = list(polygon0.exterior.coords)[:-1]
-            self._holes = [list(ring.coords) for ring in polygon0.interiors]
-        self._layer.hide(self.lineage)
+            if isinstance(polygon0, shapely.Polygon):
+                self._ring0 = list(polygon0.exterior.coords)[:-1]
+                self._holes = [list(ring.coords) for ring in polygon0.interiors]
+            else:
+                self.message = self.tr(
+                    "This region is in several parts, whose points cannot be moved."
+                    " Delete removes it."
+                )
+        self._layer.hide(self.lineage if self._ring0 else "")
         self.refresh()
 
     def pick(
@@ -89,9 +95,7 @@ class RegionEditTool(DrawingTool):
             return None
         point = shapely.Point(transform.to_slide(x, y))
         best, best_rank = None, (2, 0.0)
-        for region in view.regions:
-            if region.kind not in ("tumour", "excluded"):
-                continue
+        for region in drawn_regions(view):
             polygon0 = shapely.from_wkb(region.wkb)
             edge_px = polygon0.boundary.distance(point) / transform.px0_per_px
             if edge_px <= CATCH_PX:

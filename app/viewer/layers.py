@@ -11,7 +11,9 @@ from app.viewer.candidates import CandidateLayer
 from app.viewer.layer import Layer
 from app.viewer.outlines import Outline, OutlineLayer, Style
 from app.viewer.pictures import DensityLayer, ViewedLayer
+from core.reading.pieces import PIECE
 from core.reading.view import DeskView
+from core.store.records import RegionRecord
 
 _TISSUE = Style(MARKS.tissue, 1.25, cased=False)
 _PIECE_EXCLUDED = Style(MARKS.excluded, 1.25, cased=False, hatched=True)
@@ -20,6 +22,15 @@ _EXCLUDED = Style(MARKS.excluded, 2.0, hatched=True)
 _FAILED = Style(MARKS.excluded, 1.0, cased=False, hatched=True, fill_alpha=24)
 _BLURRED = Style(MARKS.unsure, 1.0, cased=False, hatched=True)
 _BLUR_KNOWN = Style(MARKS.unsure, 1.0, cased=False)
+
+
+def drawn_regions(view: DeskView) -> tuple[RegionRecord, ...]:
+    """The regions that a reader drew; pieces excluded as a whole are the tissue layer's."""
+    return tuple(
+        region
+        for region in view.regions
+        if region.kind in ("tumour", "excluded") and PIECE not in region.properties
+    )
 
 
 class TissueLayer(OutlineLayer):
@@ -56,11 +67,8 @@ class RegionLayer(OutlineLayer):
     def set_view(self, view: DeskView | None) -> None:
         """Show a view's regions."""
         self._view = view
-        regions = [
-            region
-            for region in (view.regions if view is not None else ())
-            if region.kind in ("tumour", "excluded") and region.lineage != self._hidden
-        ]
+        drawn = drawn_regions(view) if view is not None else ()
+        regions = [region for region in drawn if region.lineage != self._hidden]
         new = [(region.lineage, region.version) for region in regions]
         if new == self._shown:
             return

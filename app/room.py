@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -28,6 +29,8 @@ from core.store import Store, StoredSlide
 from core.store.desk_records import ViewedArea, ViewState
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Candidates of a running run are taken over at most this often.
 REFRESH_MS = 500
@@ -247,6 +250,25 @@ class Room(QObject):
                 done(view)
 
         self.desk_thread.submit(lambda: change(desk), answered, self.failed.emit)
+
+    def inquire(self, question: Callable[[Desk], T], done: Callable[[T], None]) -> None:
+        """Have the desk say something without changing anything, after what waits.
+
+        Args:
+            question: runs on the desk thread.
+            done: runs in the GUI thread, unless the slide is gone by then.
+        """
+        opened, desk = self.opened, self._desk
+        if opened is None or desk is None:
+            return
+
+        def answered(answer: T) -> None:
+            if self.opened is not None and self.opened.token == opened.token:
+                done(answer)
+
+        self.desk_thread.submit(
+            lambda: question(desk), answered, self.failed.emit, priority=BACKGROUND
+        )
 
     def _take(self, token: int, view: DeskView) -> bool:
         """Show a view, unless its slide is gone; whether it was shown."""

@@ -11,7 +11,7 @@ from core.counting.protocols import get_protocol
 from core.errors import InputError, PixelSizeError
 from core.geometry import Mpp
 from core.reading import areas, guards, signing
-from core.reading.figures import nearest, verdict_word, with_value
+from core.reading.figures import nearest, with_value
 from core.reading.pieces import excluding_region, exclusion
 from core.reading.state import DeskState
 from core.reading.view import NONE, VERDICTS, DeskView, Disagreement, Verdict
@@ -171,16 +171,11 @@ class Desk(DeskState):
 
     def disagreements(self) -> tuple[Disagreement, ...]:
         """The figures on which readers differ and that are not settled; none while blinded."""
-        found = []
-        for point_id in self._table.disputed_points:
-            key = self._table.key_of(point_id)
-            if key is None:
-                continue
-            said = self._table.state(point_id).by_reader.values()
-            words = {verdict.reader: verdict_word(verdict) for verdict in said}
-            ((x0, y0),) = self._places([key])
-            found.append(Disagreement(key, x0, y0, words))
-        return tuple(sorted(found, key=lambda figure: figure.key))
+        return self._said_of(self._table.disputed_points)
+
+    def settled(self) -> tuple[Disagreement, ...]:
+        """The figures with a consensus, and what each reader had said; none while blinded."""
+        return self._said_of(self._table.settled_points)
 
     def settle(self, keys: Sequence[int], verdict: Verdict) -> DeskView:
         """Record what readers agreed on; it stands beside what each of them said."""

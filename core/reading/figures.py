@@ -200,6 +200,11 @@ class FigureTable:
         """Points on which readers differ, unsettled."""
         return [point for point, state in self._states.items() if state.disputed]
 
+    @property
+    def settled_points(self) -> list[int]:
+        """Points with a consensus."""
+        return [p for p, state in self._states.items() if state.consensus is not None]
+
     def free_points(self) -> dict[int, tuple[float, float]]:
         """Points of the slide that belong to no candidate, shown or not: (x0, y0) by id."""
         points = self._ledger.points

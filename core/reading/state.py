@@ -1,6 +1,6 @@
 """What a desk knows of its slide, how an act is stored and a fresh view comes of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Literal
@@ -11,13 +11,21 @@ from core.counting.protocols import Protocol, get_protocol
 from core.errors import InputError, StoreError
 from core.reading import areas, guards
 from core.reading.counting import count_view, mitoses
-from core.reading.figures import FigureTable, verdict_code, with_value
+from core.reading.figures import FigureTable, verdict_code, verdict_word, with_value
 from core.reading.ground import Ground
 from core.reading.ledger import PAGE, Ledger
 from core.reading.placing import Placing
 from core.reading.signing import blockers
 from core.reading.undo import History, Step, contents, inversion
-from core.reading.view import NONE, AreaView, DeskView, Figures, SpotView, Verdict
+from core.reading.view import (
+    NONE,
+    AreaView,
+    DeskView,
+    Disagreement,
+    Figures,
+    SpotView,
+    Verdict,
+)
 from core.reading.windows import windows0
 from core.review import pair_with_points
 from core.store import (
@@ -248,6 +256,20 @@ class DeskState:
         self._read_verdicts()
         self._read_actions()
         self._ledger.read_rest()
+
+    def _said_of(self, point_ids: Iterable[int]) -> tuple[Disagreement, ...]:
+        """What each reader says of some points, by key; points that are not shown left out."""
+        found = []
+        for point_id in point_ids:
+            key = self._table.key_of(point_id)
+            if key is None:
+                continue
+            state = self._table.state(point_id)
+            words = {verdict.reader: verdict_word(verdict) for verdict in state.by_reader.values()}
+            consensus = None if state.consensus is None else verdict_word(state.consensus)
+            ((x0, y0),) = self._places([key])
+            found.append(Disagreement(key, x0, y0, words, consensus))
+        return tuple(sorted(found, key=lambda figure: figure.key))
 
     def _ground(self) -> Ground:
         self.view()

@@ -62,12 +62,20 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A figure on which readers differ; `by_reader` holds their verdicts by their names."""
+    """A figure on which readers differ, or differed.
+
+    Attributes:
+        key: of the figure.
+        x0, y0: level-0 pixels.
+        by_reader: their verdicts by their names.
+        consensus: what they settled on; None while they differ.
+    """
 
     key: int
     x0: float
     y0: float
     by_reader: Mapping[str, Verdict]
+    consensus: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

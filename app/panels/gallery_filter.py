@@ -119,7 +119,7 @@ def ordered(
     return rows[np.argsort(rank, kind="stable")]
 
 
-def review_queue(view: DeskView, *, in_area: bool = False) -> Rows:
+def review_queue(view: DeskView, *, in_area: bool = False, first: int | None = None) -> Rows:
     """Rows of the figures that ask for a verdict, in the order to review them.
 
     Figures in the count area come first, in each part the most probable first; in a blinded
@@ -128,18 +128,20 @@ def review_queue(view: DeskView, *, in_area: bool = False) -> Rows:
     Args:
         view: of the desk.
         in_area: of the count area only.
+        first: no more than so many.
     """
     figures = view.figures
-    waiting = figures.to_review & figures.in_area if in_area else figures.to_review
-    sort: Sort = "place" if view.blinded else "probability"
-    rows = ordered(
-        figures,
-        np.flatnonzero(waiting),
-        sort,
-        count_threshold=view.count_threshold,
-        mpp=view.mpp,
-    )
-    return rows[np.argsort(~figures.in_area[rows], kind="stable")]
+    rows = np.flatnonzero(figures.to_review & figures.in_area if in_area else figures.to_review)
+    if view.blinded:
+        at = _serpentine(figures.x0[rows], figures.y0[rows], view.mpp)
+        return rows[np.lexsort((*at, ~figures.in_area[rows]))][:first]
+    # Hand-placed figures, which have no probability, come last in their part.
+    likely = np.nan_to_num(figures.probability[rows].astype(np.float64), nan=-0.5)
+    rank = -likely - 2.0 * figures.in_area[rows]
+    if first is not None and first < len(rows):
+        few = np.argpartition(rank, first)[:first]
+        rows, rank = rows[few], rank[few]
+    return rows[np.lexsort((rows, rank))]
 
 
 def asked(view: DeskView) -> Mask:

@@ -285,7 +285,7 @@ class GalleryGrid(QAbstractScrollArea):
                 yield from listed[place + 1 : place + 1 + AHEAD].tolist()
         if self.isVisible():
             yield from listed[visible.start : visible.stop].tolist()
-        yield from review_queue(view)[:AHEAD_IN_QUEUE].tolist()
+        yield from review_queue(view, first=AHEAD_IN_QUEUE).tolist()
         if self.isVisible():
             margin = len(visible)
             yield from listed[visible.stop : visible.stop + margin].tolist()

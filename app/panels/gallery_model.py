@@ -59,7 +59,7 @@ class FigureList(QObject):
         elif old is None or _reading(old) != _reading(view):
             self._start(view)
         else:
-            self._follow(view)
+            self._follow(old, view)
 
     def set_filter(self, wanted: GalleryFilter) -> None:
         """List by a filter, or by the same one again without what no longer fits."""
@@ -95,16 +95,18 @@ class FigureList(QObject):
             start = 0.0 if np.isnan(view.review_threshold) else view.review_threshold
             self.set_filter(replace(self.filter, threshold=start))
 
-    def _follow(self, view: DeskView) -> None:
+    def _follow(self, old: DeskView, view: DeskView) -> None:
         figures = view.figures
-        scope = in_scope(figures, self.filter)
+        at, there = self.rows, np.ones(len(self.rows), bool)
+        same = figures.key is old.figures.key or np.array_equal(figures.key, old.figures.key)
+        if not same:
+            at = np.searchsorted(figures.key, self.keys).clip(0, max(0, len(figures) - 1))
+            there = figures.key[at] == self.keys if len(figures) else np.zeros(len(at), bool)
         listed = np.zeros(len(figures), bool)
-        at = np.searchsorted(figures.key, self.keys).clip(0, max(0, len(figures) - 1))
-        there = figures.key[at] == self.keys if len(figures) else np.zeros(len(at), bool)
         listed[at[there]] = True
-        wanted = scope & (in_state(figures, self.filter) | listed)
-        if np.array_equal(wanted, listed) and there.all():
-            if len(self._place) != len(figures) or not np.array_equal(at, self.rows):
+        wanted = in_scope(figures, self.filter) & (in_state(figures, self.filter) | listed)
+        if there.all() and np.array_equal(wanted, listed):
+            if not same:
                 self._index(at)
             self.states_changed.emit()
         else:

@@ -72,6 +72,7 @@ def test_what_is_next_to_review_asks_for_a_verdict_and_nothing_is_missed(
     if in_area:
         wanted &= shown.in_area
     assert sorted(queue) == list(np.flatnonzero(wanted))
+    assert list(review_queue(view, in_area=in_area, first=3)) == list(queue[:3])
     inside = shown.in_area[queue]
     assert (np.diff(inside.astype(int)) <= 0).all(), "the count area comes first"
     if not blinded:

@@ -20,12 +20,13 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Slot
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from app import __version__
-from app.bridge import GuiBridge
+from app.bridge import GuiBridge, WorkThread
 from app.dialogs import CrashDialog
 from app.logs import Aliases, start_logging, stop_logging
 from app.paths import default_store, desktop_log_file, settings_file
 from app.preferences import Preferences
-from app.room import Room
+from app.room import LAST, LAST_WRITES_S, Room
+from app.stopping import drain
 from app.theme import apply_theme
 from app.window import Window
 from app.worker import AnalysisWorker, ModelLoader, desktop_models
@@ -116,12 +117,17 @@ class Desktop(QObject):
         ended = self.worker.close(_pump)
         self.window.let_go()
         ended &= self.room.shutdown(_pump)
+        end = WorkThread("store-end", self.bridge)
+        end.submit(self._close_store)
+        ended &= drain(end, LAST_WRITES_S, _pump, priority=LAST)
+        self.window.finish()
+        return ended
+
+    def _close_store(self) -> None:
         try:
             self.store.close()
         except StoreError as error:
             log.error("closing the store: %s", error)
-        self.window.finish()
-        return ended
 
 
 def build(

@@ -6,7 +6,7 @@ Everything it shows comes from the room, the worker and the preferences.
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QInputDialog, QMainWindow, QWidget
 
@@ -322,5 +322,7 @@ class Window(QMainWindow):
 
     def finish(self) -> None:
         """Close for good."""
+        for timer in self.findChildren(QTimer):
+            timer.stop()
         self._may_close = True
         self.close()

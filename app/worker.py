@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,13 @@ class RunDone:
 
 @dataclass(frozen=True, slots=True)
 class RunStopped:
-    """A run that was cancelled (`error` None) or failed; what is finished is kept."""
+    """A run that was cancelled (`error` None) or failed; what is finished is kept in `run_id`."""
 
     slide_id: int
     token: int
     request: RunRequest
     error: UserError | None = None
+    run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +255,17 @@ class AnalysisWorker(QObject):
             bridge.post(lambda: self.device_chosen.emit(news))
 
         def work() -> RunDone | RunStopped:
+            since = datetime.now(UTC)
+            stopped = RunStopped(request.slide_id, token, request)
             try:
                 summary, notes = self._engine.run(request, stop, tell, loaded)
             except Cancelled:
-                return RunStopped(request.slide_id, token, request)
+                return replace(stopped, run_id=self._engine.ended_run(request, since))
             except UserError as error:
-                return RunStopped(request.slide_id, token, request, error)
+                run_id = self._engine.ended_run(request, since)
+                return replace(stopped, error=error, run_id=run_id)
             except BaseException:
-                bridge.post(lambda: self._ended(RunStopped(request.slide_id, token, request)))
+                bridge.post(lambda: self._ended(stopped))
                 raise
             return RunDone(request.slide_id, token, request, summary, notes)
 
@@ -332,6 +337,12 @@ class _Engine:
         if fresh:
             loaded(replace(models, why="; ".join(fresh)))
         return summary, fresh
+
+    def ended_run(self, request: RunRequest, since: datetime) -> int | None:
+        """The run of a slide that was ended since then, if one had begun."""
+        runs = self._store.runs(request.slide_id)
+        ended = [run.id for run in runs if run.finished_at is not None and run.finished_at >= since]
+        return ended[-1] if ended else None
 
     def _networks(self, device: str) -> Models:
         if self._models is None or self._device != device:

@@ -277,7 +277,8 @@ class AnalysisPanel(QWidget):
             self._tell_trouble(
                 stopped.request.name, f"{stopped.error.message} {stopped.error.hint}".strip()
             )
-        self._room.refresh_soon()
+        if stopped.run_id is not None:
+            self._room.use_run(stopped.slide_id, stopped.run_id)
         self._renew()
 
     def _tell_trouble(self, name: str, text: str) -> None:

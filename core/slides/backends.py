@@ -161,9 +161,13 @@ class _Worker:
         self._calls.put(call)
         return self._answers.get(timeout=STUCK_AFTER_S)
 
+    def leave(self) -> None:
+        """Let the thread end by itself, should its call ever return."""
+        self._calls.put(None)
+
     def stop(self) -> None:
         """End the thread, which is idle."""
-        self._calls.put(None)
+        self.leave()
         self._thread.join()
         self._handle = None  # nanobind complains at exit about handles still referred to
 
@@ -254,6 +258,7 @@ class FastSlidePixels:
             result = worker.read(level, x, y, width, height)
         except queue.Empty:
             self.stuck = True
+            worker.leave()
             _STUCK_HANDLES.append(self._handle)
             return None
         with self._lock:

@@ -111,7 +111,7 @@ def bad_file(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "plain tiff", "cut early"])
-@pytest.mark.parametrize("backend", ["auto", "openslide", "fastslide"])
+@pytest.mark.parametrize("backend", ["auto", "openslide", "turbo", "fastslide"])
 def test_what_is_no_slide_is_named(tmp_path, kind, backend):
     with pytest.raises(SlideError) as caught:
         open_slide(bad_file(tmp_path, kind), backend=backend)

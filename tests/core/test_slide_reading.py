@@ -9,13 +9,14 @@ from slidefiles import box_average, damage_tile, make_slide, textured
 
 from core.errors import SlideError
 from core.slides import agreement, backends
-from core.slides.backends import OpenSlidePixels, SlideReadError
+from core.slides.backends import FastSlidePixels, OpenSlidePixels, SlideReadError
 from core.slides.crops import read_crop, read_crops
 from core.slides.reader import open_slide
 from core.slides.resample import plan_source, resample
+from core.slides.turbo import TurboPixels
 
 RGB = textured(1300, 1500)
-BACKENDS = ["openslide", "fastslide"]
+BACKENDS = ["openslide", "turbo", "fastslide"]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def tiff(tmp_path_factory):
     return make_slide(tmp_path_factory.mktemp("slides") / "slide.tif", RGB)
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(params=BACKENDS)
 def slide(request, tiff):
     with open_slide(tiff, backend=request.param) as opened:
         yield opened
@@ -33,7 +34,15 @@ def difference(a, b):
     return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean())
 
 
-def test_auto_takes_fastslide_where_it_agrees(tiff):
+def test_auto_takes_turbo_where_it_shows_the_same_pixels(tiff):
+    with open_slide(tiff) as slide:
+        assert slide.backend == "turbo"
+        assert "same pixels" in slide.backend_note
+
+
+def test_auto_takes_fastslide_where_turbo_differs(tiff, monkeypatch):
+    right = TurboPixels.read
+    monkeypatch.setattr(TurboPixels, "read", lambda *a: np.minimum(right(*a), 250) + 1)
     with open_slide(tiff) as slide:
         assert slide.backend == "fastslide"
         assert "agrees" in slide.backend_note
@@ -217,6 +226,15 @@ class Changed:
         return np.clip(pixels.astype(int) + self.add, 0, 255).astype(np.uint8)
 
 
+def test_where_equality_is_asked_for_one_grey_level_fails(tiff):
+    pixels = OpenSlidePixels(tiff)
+    for changed, exact, agrees in [(1, [0, 1, 2], False), (1, [0], True), (0, [1], True)]:
+        other = Changed(pixels, level=changed, add=changed)
+        verdict = agreement.compare_sources(pixels, other, pixels.level_dimensions, exact)
+        assert verdict.agrees is agrees, verdict.note
+    pixels.close()
+
+
 @pytest.mark.parametrize("level", [0, 1])
 @pytest.mark.parametrize(
     ("change", "agrees"),
@@ -246,14 +264,14 @@ def test_an_empty_slide_cannot_show_agreement(tmp_path):
         assert "too little" in slide.backend_note
 
 
-def test_fastslide_by_force_must_open(tiff, monkeypatch):
-    monkeypatch.setattr(
-        backends.FastSlidePixels,
-        "__init__",
-        lambda *_: (_ for _ in ()).throw(SlideReadError("no", "")),
-    )
-    with pytest.raises(SlideError, match="fastslide cannot read"):
-        open_slide(tiff, backend="fastslide")
+@pytest.mark.parametrize("backend", ["turbo", "fastslide"])
+def test_a_backend_by_force_must_open(tiff, monkeypatch, backend):
+    for source in (FastSlidePixels, TurboPixels):
+        monkeypatch.setattr(
+            source, "__init__", lambda *_: (_ for _ in ()).throw(SlideReadError("no", ""))
+        )
+    with pytest.raises(SlideError, match=f"{backend} cannot read"):
+        open_slide(tiff, backend=backend)
     with open_slide(tiff) as slide:
         assert slide.backend == "openslide"
 

@@ -162,6 +162,32 @@ def tumour_types(
     show("Recall on unseen tumour types", rows, as_json=as_json)
 
 
+@benchmark_app.command("viewer")
+def viewer(
+    data: DataOption,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of panning that is measured.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0, help="Of more panning, for the memory.")] = 0.0,
+    threads: Annotated[int, typer.Option(min=0, help="That read; 0: as the desktop.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Time to the first paint, frames and stalls while panning: a real field and a large slide."""
+    from app.benchmarks.field import stitched_field
+    from app.benchmarks.viewer import measure_viewer, write_synthetic
+
+    with stitched_field(data) as path:
+        large = path.with_name("synthetic.tif")
+        write_synthetic(path, large)
+        rows = [
+            measure_viewer(slide, seconds=seconds, minutes=minutes, threads=threads or None)
+            for slide in (path, large)
+        ]
+    if as_json:
+        show("Viewer", rows, as_json=True)
+        return
+    for row in rows:
+        show(f"Viewer: {row.slide}", [row], as_json=False)
+
+
 @benchmark_app.command("scale")
 def scale(
     largest: Annotated[int, typer.Option(min=1, help="Candidates on one slide.")] = 125_000,

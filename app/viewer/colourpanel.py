@@ -72,7 +72,9 @@ class ColourPanel(QWidget):
     @Slot(object)
     def _show(self, _: object) -> None:
         colour, source = self._view.colour, self._view.source
-        self._icc.setEnabled(source is not None and source.has_profile)
+        has_profile = source is not None and source.has_profile
+        self._icc.setEnabled(has_profile)
+        self._icc.setToolTip("" if has_profile else self.tr("This slide has no colour profile."))
         blockers = [
             QSignalBlocker(widget)
             for widget in (self._icc, self._brightness, self._contrast, self._gamma)

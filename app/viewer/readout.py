@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QRectF, Qt, Slot
 from PySide6.QtGui import QColor, QPainter
@@ -12,6 +13,9 @@ from app.viewer.colour import ColourSettings
 from app.viewer.slideview import SlideView
 from app.viewer.transform import ViewTransform
 from core.geometry import Mpp
+
+if TYPE_CHECKING:
+    from app.room import OpenedSlide
 
 #: The usual objectives, as offered for choosing.
 MAGNIFICATIONS = (2.5, 5.0, 10.0, 20.0, 40.0)
@@ -110,6 +114,7 @@ class MagnificationBox(QComboBox):
         self.lineEdit().editingFinished.connect(self._typed)
         self.activated.connect(self._chosen)
         view.transform_changed.connect(self._show_view)
+        view.slide_changed.connect(self._show_slide)
         view.mpp_changed.connect(self._show_mpp)
         self._show()
 
@@ -117,7 +122,7 @@ class MagnificationBox(QComboBox):
     def _typed(self) -> None:
         number = re.match(r"\s*[≈~]?\s*([0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)", self.currentText())
         value = float(number[1].replace(",", ".")) if number else 0.0
-        if self.currentText() == self._text() or value <= 0:
+        if self._view.opened is None or self.currentText() == self._text() or value <= 0:
             self._show()
             return
         if self._percent():
@@ -139,6 +144,10 @@ class MagnificationBox(QComboBox):
             self._show()
 
     @Slot(object)
+    def _show_slide(self, _: "OpenedSlide | None") -> None:
+        self._show()
+
+    @Slot(object)
     def _show_mpp(self, _: Mpp | None) -> None:
         self._show()
 
@@ -146,6 +155,8 @@ class MagnificationBox(QComboBox):
         self.setEditText(self._text())
 
     def _text(self) -> str:
+        if self._view.opened is None:
+            return ""
         if self._percent():
             return f"{100 / self._view.transform.px0_per_px:.3g} %"
         about = "" if self._view.mpp is not None else "≈"

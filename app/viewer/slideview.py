@@ -112,6 +112,8 @@ class SlideView(QWidget):
             self._source = None
         self._opened, self._dirty = opened, QRect()
         self._gather.stop()
+        self._rest.stop()
+        self._smooth = True
         self.set_mpp(opened.slide.mpp if opened is not None else None)
         if opened is not None:
             self._source = TileSource(

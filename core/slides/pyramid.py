@@ -8,6 +8,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -57,19 +58,75 @@ def write_pyramid(
     Raises:
         SlideError: the file cannot be written.
     """
-    if tuple(downsamples)[:1] != (1,) or tile_px % 16:
+    encoding = _Encoding(tuple(downsamples), tile_px, quality, subsampled, threads)
+    _write(path, rgb, rgb.shape[:2], mpp, encoding)
+
+
+def write_repeated(
+    path: Path, rgb: NDArray[np.uint8], width0: int, height0: int, mpp: float | None
+) -> None:
+    """Write a large slide that shows `rgb` over and over, for measurements; cheap in time and disk.
+
+    The file holds each tile of `rgb` once, chroma 4:2:0, and names it wherever it shows. Readers
+    decode every place anew all the same, since they know tiles by their places.
+
+    Args:
+        path: file to write; replaced if it exists.
+        rgb: (H, W, 3) uint8 sRGB; H and W are multiples of 4096, so that tiles of every level
+            repeat.
+        width0: of the slide in pixels.
+        height0: likewise.
+        mpp: µm per level-0 pixel, or None.
+
+    Raises:
+        SlideError: the file cannot be written.
+    """
+    encoding = _Encoding((1, 4, 16), 256, 90, True, 2)
+    if any(side % (encoding.tile_px * encoding.downsamples[-1]) for side in rgb.shape[:2]):
+        raise ValueError("the sides are multiples of 4096 px")
+    _write(path, rgb, (height0, width0), mpp, encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    downsamples: tuple[int, ...]
+    tile_px: int
+    quality: int
+    subsampled: bool
+    threads: int
+
+
+def _write(
+    path: Path,
+    rgb: NDArray[np.uint8],
+    size0: tuple[int, ...],
+    mpp: float | tuple[float, float] | None,
+    encoding: _Encoding,
+) -> None:
+    """Write `rgb`, repeated where the slide of `size0` (height, width) is larger."""
+    tile_px = encoding.tile_px
+    if encoding.downsamples[:1] != (1,) or tile_px % 16:
         raise ValueError("levels start with 1 and tiles are multiples of 16 px")
     try:
-        with path.open("wb") as file, ThreadPoolExecutor(max_workers=threads) as pool:
+        with path.open("wb") as file, ThreadPoolExecutor(max_workers=encoding.threads) as pool:
             file.write(b"II" + struct.pack("<HHHQ", 43, 8, 0, 0))
             link = 8  # where the offset of the next directory must be written
-            for factor in downsamples:
+            for factor in encoding.downsamples:
                 level = rgb if factor == 1 else _box_reduce(rgb, factor)
                 spans = []
-                for tile in _encoded_tiles(level, tile_px, quality, subsampled, pool):
+                for tile in _encoded_tiles(
+                    level, tile_px, encoding.quality, encoding.subsampled, pool
+                ):
                     spans.append((file.tell(), len(tile)))
                     file.write(tile)
-                tags = _tags(level.shape, tile_px, subsampled, spans, mpp, factor)
+                height, width = (-(-side // factor) for side in size0)
+                held = [-(-side // tile_px) for side in level.shape[:2]]
+                spans = [
+                    spans[row % held[0] * held[1] + column % held[1]]
+                    for row in range(-(-height // tile_px))
+                    for column in range(-(-width // tile_px))
+                ]
+                tags = _tags((height, width), tile_px, encoding.subsampled, spans, mpp, factor)
                 link = _write_directory(file, tags, link)
     except OSError as error:
         raise SlideError(f"Cannot write the slide {path}: {error.strerror or error}.") from error

@@ -203,9 +203,9 @@ class CountPanel(QWidget):
         planned, counted = f"{area.planned_mm2:g}", f"{area.counted_mm2:.2f}"
         text = self.tr("Planned {0} mm², counted {1} mm²").format(planned, counted)
         if differs(area):
-            text += " " + self.tr("({0} mm² differ)").format(
-                f"{abs(area.planned_mm2 - area.counted_mm2):.2f}"
-            )
+            off = area.counted_mm2 - area.planned_mm2
+            more = self.tr(" ({0} mm² more)") if off > 0 else self.tr(" ({0} mm² short)")
+            text += more.format(f"{abs(off):.2f}")
         self.area_text.setText(text)
         self._show_place(area, count)
 

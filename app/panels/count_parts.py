@@ -99,10 +99,11 @@ class FitList(QListWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
 
-    def add_row(self, text: str) -> None:
-        """Add a row high enough for a box to tick."""
+    def add_row(self, text: str, lines: int = 1) -> None:
+        """Add a row of some lines, high enough for a box to tick."""
         item = QListWidgetItem(text)
-        item.setSizeHint(QSize(0, self.fontMetrics().height() + ROW_MARGIN))
+        item.setToolTip(text if lines > 1 else "")
+        item.setSizeHint(QSize(0, lines * self.fontMetrics().lineSpacing() + ROW_MARGIN))
         self.addItem(item)
 
     def sizeHint(self) -> QSize:

@@ -296,12 +296,10 @@ class Window(QMainWindow):
         self.open_slides(paths)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask for an end in order; the window closes when that is done."""
-        if self._may_close:
-            event.accept()
-        else:
-            event.ignore()
+        """End in order first; `finish` says when the window may close."""
+        if not self._may_close:
             self.close_requested.emit()
+        event.setAccepted(self._may_close)
 
     def show_stopping(self) -> None:
         """Say that the program ends, keep the layout, and take no more keys."""
@@ -325,4 +323,4 @@ class Window(QMainWindow):
         for timer in self.findChildren(QTimer):
             timer.stop()
         self._may_close = True
-        self.close()
+        self.close()  # does nothing where a close event is being answered already

@@ -37,7 +37,7 @@ def detector():
 
 
 @pytest.fixture
-def make_desktop(qtbot, tmp_path, detector):
+def make_desktop(qapp, tmp_path, detector):
     made = []
 
     def make(load=None, settings=None, **how):
@@ -48,7 +48,6 @@ def make_desktop(qtbot, tmp_path, detector):
             log_path=tmp_path / "desktop.log",
             **how,
         )
-        qtbot.addWidget(desktop.window)
         made.append(desktop)
         desktop.window.show()
         return desktop
@@ -57,6 +56,7 @@ def make_desktop(qtbot, tmp_path, detector):
     for desktop in made:
         detector.let_go()
         assert desktop.stop()
+        desktop.window.deleteLater()
 
 
 def open_in(qtbot, desktop, path):

@@ -55,10 +55,19 @@ def prepare(
     state = store.view_state(stored.id, who)
     protocol = (state.protocol if state is not None else "") or protocol_id
     desk = Desk(store, stored.id, who, protocol_id=protocol, blinded=blinded)
-    view = desk.view() if mpp is None else desk.set_mpp(Mpp(mpp, mpp), "typed")
+    view = desk.use_run(newest_run(store, stored.id))
+    if mpp is not None:
+        view = desk.set_mpp(Mpp(mpp, mpp), "typed")
     if not store.read_only:
         store.note_opened(stored.id)
     return Ready(desk, view, stored, state, store.viewed_area(stored.id, who), protocol)
+
+
+def newest_run(store: Store, slide_id: int) -> int | None:
+    """The run whose candidates are shown: the newest finished one, else the newest."""
+    runs = store.runs(slide_id)
+    done = [run for run in runs if run.state == "done"]
+    return next((run.id for run in reversed(done or runs)), None)
 
 
 def stored_slide(store: Store, slide: Slide) -> StoredSlide:

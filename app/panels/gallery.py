@@ -214,7 +214,6 @@ class GalleryPanel(QWidget):
     def _show(self) -> None:
         """Say what is shown, with the numbers of the arrays at hand."""
         view, wanted = self._list.view, self._list.filter
-        self.setEnabled(view is not None)
         if view is None:
             for label in (self.header, self.shown, self.counted):
                 label.clear()

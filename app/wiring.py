@@ -61,7 +61,9 @@ class Wiring(QObject):
         self._label: AssociatedView | None = None
         window.room.slide_closing.connect(self._slide_closing)
         window.reviewer.connect_to(self._actions)
-        self._actions.add_to(window.gallery, "gallery")
+        self._actions.add_to(window.gallery.grid, "gallery")
+        window.gallery.set_colour(window.viewing.canvas.colour)
+        window.viewing.canvas.colour_changed.connect(window.gallery.set_colour)
         self._actions.add_to(window.viewing.canvas, "viewer")
         self._wire_view()
         self._wire_tools()

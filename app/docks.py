@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 #: Of the dock layout; raised when docks come or go, so that an old layout is not restored.
 VERSION = 1
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-_LEFT_PX, _RIGHT_PX = 256, 372
+_LEFT_PX, _RIGHT_PX = 244, 404
 _MIN_SIDE_PX = 200
 
 
@@ -65,7 +65,7 @@ class Docks:
             [sizes[name] for name in wide],
             Qt.Orientation.Horizontal,
         )
-        heights = {"slides": 38, "overview": 24, "layers": 38, "gallery": 50, "count": 50}
+        heights = {"slides": 38, "overview": 24, "layers": 38, "gallery": 54, "count": 46}
         high = [name for name in heights if name in self.docks]
         self._window.resizeDocks(
             [self.docks[name] for name in high],

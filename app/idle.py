@@ -1,70 +1,60 @@
-"""Notices that nobody has read for a while, so that the reader can be confirmed."""
+"""Notices that nobody read for a while, so that the next reader is asked for."""
 
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, Signal, Slot
+from PySide6.QtGui import QWindow
 
-IDLE_S = 15 * 60.0
-CHECK_S = 20.0
+_WOKEN_BY = (QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel)
 
 
-class IdleGuard(QObject):
-    """Asks once when the reader did nothing for a time, and again only after `confirm`.
+class IdleWatch(QObject):
+    """Watches a window's keys and clicks; the first after a pause is not passed on.
 
-    What counts as doing something is for its owner to say: connect such signals to `touch`. A
-    computer that slept counts as idle, so the clock is the wall's and not the process's.
+    It filters the native window's events, not the application's: Python would otherwise see every
+    event of every widget.
 
     Args:
-        idle_s: how long nothing happened.
-        clock: seconds, going on while the computer sleeps.
-        parent: its owner.
+        after_s: seconds of the pause that counts.
+        clock: gives seconds.
 
     Signals:
-        idle: nobody did anything for this long.
+        woken: somebody came back; `confirm` says that it is known who.
     """
 
-    idle = Signal()
+    woken = Signal()
 
     def __init__(
         self,
-        idle_s: float = IDLE_S,
-        clock: Callable[[], float] = time.time,
+        after_s: float,
         parent: QObject | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(parent)
-        self._idle_s, self._clock = idle_s, clock
+        self.after_s = after_s
+        self._clock = clock
         self._last_s = clock()
-        self._asked = False
-        self._timer = QTimer(self, interval=round(min(CHECK_S, idle_s) * 1000))
-        self._timer.timeout.connect(self.check)
-        self._timer.start()
+        self._window: QWindow | None = None
 
-    @Slot()
-    def touch(self) -> None:
-        """The reader did something; too late if they were idle before."""
-        self.check()
-        if not self._asked:
-            self._last_s = self._clock()
+    def watch(self, window: QWindow | None) -> None:
+        """Watch a native window; a window gets a new one when its flags change."""
+        if window is not None and window is not self._window:
+            window.installEventFilter(self)
+            self._window = window
 
     @Slot()
     def confirm(self) -> None:
-        """The reader said who they are."""
-        self._asked, self._last_s = False, self._clock()
+        """It is known who reads: begin anew."""
+        self._last_s = self._clock()
 
-    @Slot()
-    def ask_again(self) -> None:
-        """The question was left unanswered: ask it again soon."""
-        self._asked = False
-
-    @Slot()
-    def check(self) -> None:
-        """Ask if nothing happened for too long."""
-        if not self._asked and self._clock() - self._last_s >= self._idle_s:
-            self._asked = True
-            self.idle.emit()
-
-    @Slot()
-    def stop(self) -> None:
-        """Ask no more, at the end."""
-        self._timer.stop()
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """See `QObject`."""
+        if event.type() not in _WOKEN_BY:
+            return False
+        if self._clock() - self._last_s > self.after_s:
+            self.woken.emit()
+            return True
+        self._last_s = self._clock()
+        return False

@@ -1,4 +1,4 @@
-"""What the desk thread does when a slide is opened: the store's side of it."""
+"""What an open slide is, and what the desk thread does to open it: the store's side of it."""
 
 from dataclasses import dataclass, replace
 
@@ -11,6 +11,38 @@ from core.slides.reader import Slide
 from core.store import Store, StoredSlide
 from core.store.base import paged
 from core.store.desk_records import ViewedArea, ViewState
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSlide:
+    """The slide on the screen.
+
+    Attributes:
+        slide: open; closed by the room once every reader thread has let go of it.
+        slide_id: the store's.
+        token: grows with every slide opened; requests and answers carry it.
+        name: the alias, or the file's name where none is set.
+        stored: the store's record of it.
+        state: where this reader left it, if anywhere.
+        viewed: what this reader saw of it, if anything.
+    """
+
+    slide: Slide
+    slide_id: int
+    token: int
+    name: str = ""
+    stored: StoredSlide | None = None
+    state: ViewState | None = None
+    viewed: ViewedArea | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place0:
+    """Where the viewer is asked to go: level-0 pixels, and a magnification (40 = 0.25 µm/px)."""
+
+    x0: float
+    y0: float
+    magnification: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

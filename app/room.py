@@ -7,7 +7,7 @@ that belongs to a slide which is no longer open is dropped.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.bridge import GuiBridge, WorkThread
 from app.listing import load_listing, neighbour, shown_name
-from app.opening import Ready, prepare, reader_id
+from app.opening import OpenedSlide, Place0, Ready, prepare, reader_id
 from app.stopping import drain
 from core.cancel import Cancelled
 from core.counting.protocols import DEFAULT_PROTOCOL
@@ -28,6 +28,8 @@ from core.slides.tissue import Tissue, find_tissue
 from core.store import Store, StoredSlide
 from core.store.desk_records import ViewedArea, ViewState
 
+__all__ = ["BACKGROUND", "LAST", "LAST_WRITES_S", "OpenedSlide", "Place0", "Room"]
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -39,38 +41,6 @@ LAST_WRITES_S = 5.0
 #: Priorities: what closing waits for goes before LAST, what it drops after.
 LAST = 1000
 BACKGROUND = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedSlide:
-    """The slide on the screen.
-
-    Attributes:
-        slide: open; closed by the room once every reader thread has let go of it.
-        slide_id: the store's.
-        token: grows with every slide opened; requests and answers carry it.
-        name: the alias, or the file's name where none is set.
-        stored: the store's record of it.
-        state: where this reader left it, if anywhere.
-        viewed: what this reader saw of it, if anything.
-    """
-
-    slide: Slide
-    slide_id: int
-    token: int
-    name: str = ""
-    stored: StoredSlide | None = None
-    state: ViewState | None = None
-    viewed: ViewedArea | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place0:
-    """Where the viewer is asked to go: level-0 pixels, and a magnification (40 = 0.25 µm/px)."""
-
-    x0: float
-    y0: float
-    magnification: float | None = None
 
 
 class Room(QObject):

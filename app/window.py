@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QInputDialog, QMainWindow, QWidget
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from app.actions import Keymap
 from app.dialogs import AboutDialog, choose_slides, versions
 from app.docks import Docks
+from app.idle import IdleWatch
 from app.listing import ListedCase
 from app.logs import Aliases
 from app.menus import Menus
@@ -22,6 +23,7 @@ from app.panels.count import CountPanel
 from app.panels.gallery import GalleryPanel
 from app.panels.gallery_model import FigureList
 from app.panels.layers import LayerPanel
+from app.panels.readers import ReadersPanel
 from app.panels.settings import SettingsDialog
 from app.panels.slides import SlidesPanel
 from app.preferences import Preferences
@@ -49,7 +51,8 @@ class Window(QMainWindow):
         aliases: of slides, for the log.
 
     Attributes:
-        viewing, slides, analysis, gallery, count, layers, picture: the parts.
+        viewing, slides, analysis, gallery, count, readers, layers, picture: the parts.
+        idle: asks who reads after a pause.
         actions_by_id: the actions with their keys.
 
     Signals:
@@ -100,6 +103,8 @@ class Window(QMainWindow):
         self.layers = LayerPanel(self.viewing.layers)
         self.picture = ColourPanel(self.viewing.canvas)
         self.count = CountPanel(room, protocols)
+        self.readers = ReadersPanel(room)
+        self.idle = IdleWatch(60.0 * settings.idle_minutes, self)
         self.viewing.canvas.set_colour(
             ColourSettings(settings.icc, settings.brightness, settings.contrast, settings.gamma)
         )
@@ -115,6 +120,7 @@ class Window(QMainWindow):
             "picture": (self.tr("Picture"), self.picture),
             "gallery": (self.tr("Gallery"), self.gallery),
             "count": (self.tr("Count"), self.count),
+            "readers": (self.tr("Readers"), self.readers),
         }
 
     def _connect(self) -> None:
@@ -133,7 +139,10 @@ class Window(QMainWindow):
         self.worker.device_chosen.connect(self.status.show_device)
         self.worker.finished.connect(self.slides.renew)
         self.reviewer.noted.connect(self.status.say)
-        self.status.reader.clicked.connect(self.ask_reader)
+        self.status.reader.clicked.connect(self.readers.choose_reader)
+        self.readers.reader_chosen.connect(self._reader_chosen)
+        self.readers.reader_confirmed.connect(self.idle.confirm)
+        self.idle.woken.connect(self._somebody_came_back)
         self.gallery.side_changed.connect(self._crop_side_changed)
         self.viewing.canvas.colour_changed.connect(self._colour_changed)
         self.count.tumour_drawing_requested.connect(self._draw_tumour)
@@ -185,22 +194,19 @@ class Window(QMainWindow):
 
     # The reader.
 
-    @Slot()
-    def ask_reader(self) -> None:
-        """Ask who reads."""
-        name, good = QInputDialog.getText(
-            self, self.tr("Reader"), self.tr("Who reads?"), text=self.room.reader_name
-        )
-        if good and name.strip():
-            self.set_reader(name.strip())
-
-    def set_reader(self, name: str) -> None:
-        """Let another reader sit down."""
-        self.viewing.keep_place()
-        self.room.set_reader(name, self.room.blinded)
+    @Slot(str)
+    def _reader_chosen(self, name: str) -> None:
         self.preferences.change(reader=name)
         self._show_title()
         self.slides.renew()
+
+    @Slot()
+    def _somebody_came_back(self) -> None:
+        """Ask once; while the question stands, the keys are the dialog's."""
+        if QApplication.activeModalWidget() is None and self.room.opened is not None:
+            self.readers.confirm_reader()
+        elif self.room.opened is None:
+            self.idle.confirm()
 
     # What is shown.
 
@@ -248,6 +254,7 @@ class Window(QMainWindow):
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         apply_theme(application, settings.theme)
+        self.idle.after_s = 60.0 * settings.idle_minutes
         self.menus.show_recent(settings.recent, hidden=settings.hide_names)
         if settings.hide_names != self.room.hide_names:
             self.room.set_hide_names(settings.hide_names)
@@ -283,6 +290,11 @@ class Window(QMainWindow):
         self.viewing.canvas.setFocus()
 
     # Drag and drop, and the end.
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """See `QWidget`."""
+        super().showEvent(event)
+        self.idle.watch(self.windowHandle())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Files can be dropped."""

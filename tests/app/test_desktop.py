@@ -14,6 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.desktop import build
+from app.panels.reader_dialog import ReaderDialog
 from app.panels.sign import SignDialog
 from app.worker import desktop_models
 from core.reading.view import IMPOSTER, MITOSIS, NONE
@@ -321,7 +322,7 @@ def test_changed_settings_and_layout_are_kept(qtbot, make_desktop, tmp_path):
     path = tmp_path / "settings.json"
     desktop = make_desktop(settings_path=path)
     desktop.window.docks.docks["slides"].hide()
-    desktop.window.set_reader("B. Reader")
+    desktop.window.readers._reader_answered("B. Reader")
     assert desktop.stop()
     settings, note = load_settings(path)
     assert note == ""
@@ -329,6 +330,23 @@ def test_changed_settings_and_layout_are_kept(qtbot, make_desktop, tmp_path):
     again = make_desktop(settings=settings)
     assert not again.window.docks.docks["slides"].isVisible()
     assert again.room.reader_name == "B. Reader"
+
+
+def test_after_a_pause_the_first_key_only_asks_who_reads(qtbot, make_desktop, slide_files):
+    desktop = make_desktop()
+    open_in(qtbot, desktop, slide_files[0])
+    window = desktop.window
+    window.idle.after_s = -1.0
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_F5)
+    dialog = window.findChild(ReaderDialog)
+    assert dialog.isVisible()
+    assert desktop.worker.queue == ()
+    window.idle.after_s = 60.0
+    dialog.name.setEditText("B. Reader")
+    dialog._accept()
+    qtbot.waitUntil(lambda: desktop.room.view.reader.name == "B. Reader", timeout=LONG_MS)
+    assert "B. Reader" in window.windowTitle()
+    assert desktop.preferences.settings.reader == "B. Reader"
 
 
 def test_torch_is_not_imported_before_the_first_analysis():

@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import Any
 
-import shapely
-from shapely.geometry.base import BaseGeometry
-
 from core.analysis.runkey import detection_key, run_key, run_parameters
 from core.analysis.tiling import (
     Regions,
@@ -23,7 +20,6 @@ from core.ports import Classifier, Detector, ModelOrigin
 from core.slides.reader import Slide
 from core.slides.tissue import find_tissue
 from core.store import RunRecord, RunSpec, SlideRecord, Store
-from core.store.records import RegionKind
 
 # Above this a slide was scanned at 20× or less: the models' pixels have to be made up.
 LOW_RESOLUTION_MPP = 0.4
@@ -127,20 +123,6 @@ def _grid_parameters(grid: WindowGrid) -> dict[str, Any]:
         "halo_px": grid.halo_px,
         "shift_px": list(grid.shift_px),
     }
-
-
-def _region_ids(
-    store: Store, slide_id: int, kind: RegionKind, region0: BaseGeometry | None
-) -> list[int]:
-    """The versions of the regions that were analysed; added unless they are what is there."""
-    if region0 is None:
-        return []
-    present = [region for region in store.regions(slide_id) if region.kind == kind]
-    if present:
-        drawn = [shapely.make_valid(shapely.from_wkb(region.wkb)) for region in present]
-        if shapely.union_all(drawn).equals(region0):
-            return [region.id for region in present]
-    return [store.add_region(slide_id, kind, region0.wkb)]
 
 
 def slide_record(slide: Slide) -> SlideRecord:

@@ -94,13 +94,14 @@ class Desk(DeskState):
 
     def give(self, keys: Sequence[int], verdict: Verdict, method: str = "key") -> DeskView:
         """Give one verdict to some figures; those that have it already are passed over."""
-        fresh = [key for key in keys if self._own_code(key) != VERDICTS.index(verdict)]
+        code = VERDICTS.index(verdict)
+        fresh = [key for key in dict.fromkeys(keys) if self._own_code(key) != code]
         text = verdict if len(fresh) == 1 else f"{verdict}, {len(fresh)} figures"
         return self._give(fresh, verdict, text, method)
 
     def clear(self, keys: Sequence[int]) -> DeskView:
         """Take this reader's verdicts of some figures away."""
-        said = [key for key in keys if self._own_code(key) != NONE]
+        said = [key for key in dict.fromkeys(keys) if self._own_code(key) != NONE]
         return self._give(said, "cleared", "verdict cleared")
 
     def place(self, x0: float, y0: float, verdict: Verdict = "mitosis") -> DeskView:

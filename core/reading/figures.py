@@ -134,7 +134,8 @@ class FigureTable:
             if row < len(self._ids) and self._ids[row] == candidate_id:
                 self._point_of[row] = point_id
                 self._candidate_of[point_id] = row
-        self._sort_out_points()
+        if not candidate_of.keys().isdisjoint(self._by_hand):
+            self._sort_out_points()
         if self._figures is not None:
             self._figures = self._with_rows(self._figures, list(candidate_of))
 

@@ -45,12 +45,16 @@ class Ledger:
     calibrations: list[CalibrationRecord] = field(default_factory=list)
     acknowledgements: list[AcknowledgementRecord] = field(default_factory=list)
     counts: list[CountRecord] = field(default_factory=list)
+    _touched: set[int] = field(default_factory=set)
     _last_verdict: int = 0
     _last_point: int = 0
 
     def catch_up(self) -> set[int]:
-        """Read verdicts given since, in whatever window; the points that they are of."""
-        touched: set[int] = set()
+        """Read verdicts given since, in whatever window; the points that they are of.
+
+        A point stays among them until `taken` is called, also where reading broke off.
+        """
+        touched = self._touched
         for page in _pages(
             lambda after: self.store.verdicts(self.slide_id, after, PAGE), self._last_verdict
         ):
@@ -70,6 +74,10 @@ class Ledger:
                 self.points.update({point.id: (point.x0, point.y0) for point in rows})
                 self._last_point = rows[-1].id
         return touched
+
+    def taken(self) -> None:
+        """Note that what `catch_up` gave has been taken in."""
+        self._touched = set()
 
     def read_rest(self) -> bool:
         """Read regions, calibrations, acknowledgements, counts and readers; whether any is new."""

@@ -72,6 +72,7 @@ class DeskState:
         self._protocol: Protocol = self._placing.protocol
         self._ledger = Ledger(store, slide_id)
         self._ledger.catch_up()
+        self._ledger.taken()
         self._ledger.read_rest()
         self._sit_down(reader_id, blinded=blinded)
 
@@ -193,6 +194,7 @@ class DeskState:
             self._table.link(self._store.linked_points(self._run.id, fresh))
         if touched:
             self._table.touch(touched)
+            self._ledger.taken()
 
     def _read_actions(self) -> None:
         self._history.add(self._ledger.actions(self._reader.id, self._history.last_id))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Executable, func, insert, select, update
 
 from core.errors import StoreError
 from core.store import lease, slide_queries
@@ -161,6 +161,6 @@ def _signed(connection: Connection, reader_id: int, slide_ids: list[int]) -> dic
     return _by_first(connection, query.order_by(CountRow.id))
 
 
-def _by_first(connection: Connection, query: Select[Any]) -> dict[int, int]:
+def _by_first(connection: Connection, query: Executable) -> dict[int, int]:
     """The second column by the first; of several rows the last."""
     return {first: second for first, second in connection.execute(query)}  # noqa: C416

@@ -1,11 +1,11 @@
 """Readers, points, verdicts and counts: statements on a connection that the store hands in."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from core.errors import StoreError
 from core.store.audit import append_event
@@ -53,10 +53,11 @@ def append_verdicts(
     connection: Connection, slide_id: int, reader_id: int, action: NewAction, action_id: int
 ) -> None:
     """Append the verdicts of an action."""
+    point_ids = _points_of(connection, slide_id, action.verdicts)
     values = [
         {
             "slide_id": slide_id,
-            "point_id": _point_of(connection, slide_id, verdict),
+            "point_id": point_id,
             "reader_id": reader_id,
             "run_id": action.run_id,
             "value": verdict.value,
@@ -68,7 +69,7 @@ def append_verdicts(
             "undoes_id": verdict.undoes_id,
             "decided_at": datetime.now(UTC),
         }
-        for verdict in action.verdicts
+        for verdict, point_id in zip(action.verdicts, point_ids, strict=True)
     ]
     connection.execute(insert(VerdictRow), values)
     kept = ("point_id", "value", "atypical", "undoes_id")
@@ -88,49 +89,104 @@ def append_verdicts(
     )
 
 
-def _point_of(connection: Connection, slide_id: int, verdict: NewVerdict) -> int:
-    targets = (verdict.candidate_id, verdict.point_id, verdict.place0)
-    if sum(target is not None for target in targets) != 1:
-        raise ValueError("a verdict is of one candidate, one point or one place")
-    if verdict.place0 is not None:
-        return _add_point(connection, slide_id, *verdict.place0, hand_placed=True)
-    if verdict.point_id is not None:
-        query = select(PointRow.id).where(
-            PointRow.id == verdict.point_id, PointRow.slide_id == slide_id
+def _points_of(connection: Connection, slide_id: int, verdicts: Sequence[NewVerdict]) -> list[int]:
+    """The point of each verdict; candidates and places without one get theirs."""
+    for verdict in verdicts:
+        targets = (verdict.candidate_id, verdict.point_id, verdict.place0)
+        if sum(target is not None for target in targets) != 1:
+            raise ValueError("a verdict is of one candidate, one point or one place")
+    _check_points(connection, slide_id, {v.point_id for v in verdicts if v.point_id is not None})
+    by_candidate = _points_of_candidates(
+        connection, slide_id, {v.candidate_id for v in verdicts if v.candidate_id is not None}
+    )
+    places = [verdict.place0 for verdict in verdicts if verdict.place0 is not None]
+    placed = iter(_add_points(connection, slide_id, places, hand_placed=True))
+    found = []
+    for verdict in verdicts:
+        if verdict.point_id is not None:
+            found.append(verdict.point_id)
+        elif verdict.candidate_id is not None:
+            found.append(by_candidate[verdict.candidate_id])
+        else:
+            found.append(next(placed))
+    return found
+
+
+def _check_points(connection: Connection, slide_id: int, point_ids: set[int]) -> None:
+    known: set[int] = set()
+    for ids in _chunks(point_ids):
+        query = select(PointRow.id).where(PointRow.id.in_(ids), PointRow.slide_id == slide_id)
+        known.update(connection.execute(query).scalars())
+    for point_id in sorted(point_ids - known):
+        raise StoreError(f"Slide {slide_id} has no point {point_id}.")
+
+
+def _points_of_candidates(
+    connection: Connection, slide_id: int, candidate_ids: set[int]
+) -> dict[int, int]:
+    """The point of each candidate, made where it has none yet."""
+    found: dict[int, int] = {}
+    fresh: dict[int, tuple[float, float]] = {}
+    for ids in _chunks(candidate_ids):
+        query = (
+            select(CandidateRow.id, CandidateRow.x0, CandidateRow.y0, CandidateRow.point_id)
+            .join(DetectionSetRow, DetectionSetRow.id == CandidateRow.detection_set_id)
+            .where(CandidateRow.id.in_(ids), DetectionSetRow.slide_id == slide_id)
         )
-        found = connection.execute(query).scalar()
-        if found is None:
-            raise StoreError(f"Slide {slide_id} has no point {verdict.point_id}.")
-        return found
-    candidate = connection.execute(
-        select(CandidateRow.x0, CandidateRow.y0, CandidateRow.point_id)
-        .join(DetectionSetRow, DetectionSetRow.id == CandidateRow.detection_set_id)
-        .where(CandidateRow.id == verdict.candidate_id, DetectionSetRow.slide_id == slide_id)
-    ).first()
-    if candidate is None:
-        raise StoreError(f"Slide {slide_id} has no candidate {verdict.candidate_id}.")
-    if candidate.point_id is not None:
-        return int(candidate.point_id)
-    point_id = _add_point(connection, slide_id, candidate.x0, candidate.y0, hand_placed=False)
+        for row in connection.execute(query):
+            if row.point_id is None:
+                fresh[row.id] = (row.x0, row.y0)
+            else:
+                found[row.id] = row.point_id
+    for candidate_id in sorted(candidate_ids - found.keys() - fresh.keys()):
+        raise StoreError(f"Slide {slide_id} has no candidate {candidate_id}.")
+    made = _add_points(connection, slide_id, list(fresh.values()), hand_placed=False)
+    pairs = dict(zip(fresh, made, strict=True))
+    if pairs:
+        connection.execute(
+            update(CandidateRow)
+            .where(CandidateRow.id == bindparam("candidate"))
+            .values(point_id=bindparam("point")),
+            [{"candidate": candidate, "point": point} for candidate, point in pairs.items()],
+        )
+    return found | pairs
+
+
+def _add_points(
+    connection: Connection,
+    slide_id: int,
+    places0: Sequence[tuple[float, float]],
+    *,
+    hand_placed: bool,
+) -> list[int]:
+    """Add points; their ids in the order of the places."""
+    if not places0:
+        return []
+    first = select(func.coalesce(func.max(PointRow.id), 0) + 1)
+    ids = range(number := int(connection.execute(first).scalar_one()), number + len(places0))
+    moment = datetime.now(UTC)
     connection.execute(
-        update(CandidateRow)
-        .where(CandidateRow.id == verdict.candidate_id)
-        .values(point_id=point_id)
+        insert(PointRow),
+        [
+            {
+                "id": point_id,
+                "slide_id": slide_id,
+                "x0": float(x0),
+                "y0": float(y0),
+                "hand_placed": hand_placed,
+                "created_at": moment,
+            }
+            for point_id, (x0, y0) in zip(ids, places0, strict=True)
+        ],
     )
-    return point_id
+    return list(ids)
 
 
-def _add_point(
-    connection: Connection, slide_id: int, x0: float, y0: float, *, hand_placed: bool
-) -> int:
-    query = insert(PointRow).values(
-        slide_id=slide_id,
-        x0=float(x0),
-        y0=float(y0),
-        hand_placed=hand_placed,
-        created_at=datetime.now(UTC),
-    )
-    return int(connection.execute(query.returning(PointRow.id)).scalar_one())
+def _chunks(ids: set[int]) -> Iterator[list[int]]:
+    """At most as many ids at a time as a statement has room for (SQLite: 32,766 variables)."""
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), 10_000):
+        yield ordered[start : start + 10_000]
 
 
 def points(connection: Connection, slide_id: int, after_id: int, limit: int) -> list[PointRecord]:
@@ -147,10 +203,13 @@ def points(connection: Connection, slide_id: int, after_id: int, limit: int) -> 
 def linked_points(connection: Connection, run_id: int, point_ids: Iterable[int]) -> dict[int, int]:
     """Which of these points belong to candidates of a run: candidate id by point id."""
     set_id = select(RunRow.detection_set_id).where(RunRow.id == run_id).scalar_subquery()
-    query = select(CandidateRow.point_id, CandidateRow.id).where(
-        CandidateRow.point_id.in_(list(point_ids)), CandidateRow.detection_set_id == set_id
-    )
-    return {row.point_id: row.id for row in connection.execute(query)}
+    found: dict[int, int] = {}
+    for ids in _chunks(set(point_ids)):
+        query = select(CandidateRow.point_id, CandidateRow.id).where(
+            CandidateRow.point_id.in_(ids), CandidateRow.detection_set_id == set_id
+        )
+        found |= {row.point_id: row.id for row in connection.execute(query)}
+    return found
 
 
 def link_candidates(connection: Connection, pairs: Iterable[tuple[int, int]]) -> None:

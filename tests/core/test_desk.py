@@ -1,5 +1,7 @@
 """The desk: verdicts, hand-placed figures, the count area, signing, runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -246,6 +248,37 @@ def test_a_signed_count_is_frozen_until_it_is_reopened(desk, store, slide_id):
     desk.give(right[:1], "imposter")
     again = desk.sign().count.signed
     assert (again.lineage, again.version, again.mitoses) == (signed.lineage, 3, 2)
+
+
+def test_tissue_smaller_than_the_area_is_counted_and_signed_whole(desk):
+    tissue = all_tissue()
+    tissue.mask[:] = False
+    tissue.mask[70:80, 70:80] = True  # 1 mm² around the right cluster
+    view = desk.set_tissue(replace(tissue, area_mm2=1.0))
+    assert (view.area.kind, view.area.counted_mm2) == ("tissue", pytest.approx(1.0))
+    assert view.count.spots == ()
+    assert view.count.category.category is None
+    view = review_all(desk)
+    signed = desk.sign().count.signed
+    assert (signed.mitoses, signed.region_id) == (view.count.tally.mitoses, None)
+    with pytest.raises(InputError, match="signed"):
+        desk.give(view.figures.key[:1].tolist(), "unsure")
+
+
+def test_a_view_that_could_not_be_read_is_caught_up_with(desk, store, monkeypatch):
+    from core.errors import StoreError
+
+    key = int(desk.view().figures.key[0])
+
+    def fail(*_):
+        raise StoreError("The store is in use by another process.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "points", fail)
+        with pytest.raises(StoreError):
+            desk.give([key], "imposter")  # written, but what it gave could not be read
+    assert said(desk.refresh()) == {key: IMPOSTER}
+    assert said(desk.undo()) == {}
 
 
 def test_windows_that_failed_or_are_blurred_stand_in_the_way(store, slide_id):

@@ -54,6 +54,7 @@ def test_a_blinded_reader_sees_nothing_of_others(sit_down):
     assert not view.figures.disputed.any()
     assert view.area.state == "proposed"
     assert view.count.tally.mitoses == 0
+    assert [spot.mitoses for spot in view.count.spots] == [0]
     assert view.others == {}
     assert view.figures.to_review.tolist() == [True, True, True, False]  # the load is the same
     bob.give(keys[:1], "imposter")

@@ -17,6 +17,7 @@ from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer, Slot
 from PySide6.QtGui import QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
+from app.benchmarks.report import Taken
 from app.bridge import GuiBridge
 from app.room import OpenedSlide
 from app.viewer.canvas import Canvas
@@ -36,7 +37,7 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ViewerSpeed:
-    """What the viewer took on one slide, milliseconds of wall time.
+    """What the viewer took on one slide, milliseconds of wall time where not said otherwise.
 
     Attributes:
         slide: its name.
@@ -47,8 +48,11 @@ class ViewerSpeed:
         open_ms: opening the file, not part of what follows.
         coarse_ms: from then on until the whole slide was first painted, coarse.
         sharp_ms: until it was painted sharp.
+        coarse_cpu_ms, sharp_cpu_ms: the same by processor time of all threads, which other programs
+            disturb less.
         frames: painted while panning at 1:1.
         frame_p50_ms, frame_p95_ms: from a move to the end of its painting.
+        frame_cpu_p95_ms: the same by processor time of the GUI thread.
         stall_ms: the longest time in which the GUI thread answered nothing.
         blurred_percent: of the frames, those that showed some coarser tile.
         memory_mib: before and after the panning.
@@ -66,9 +70,12 @@ class ViewerSpeed:
     open_ms: float
     coarse_ms: float
     sharp_ms: float
+    coarse_cpu_ms: float
+    sharp_cpu_ms: float
     frames: int
     frame_p50_ms: float
     frame_p95_ms: float
+    frame_cpu_p95_ms: float
     stall_ms: float
     blurred_percent: float
     memory_mib: tuple[float, float]
@@ -83,23 +90,29 @@ class _Watched(Canvas):
 
     def __init__(self, bridge: GuiBridge, threads: int) -> None:
         super().__init__(bridge, threads=threads)
-        self.coarse_s = self.sharp_s = self.moved_s = 0.0
-        self.frames_s: list[float] = []
+        self.coarse: Taken | None = None
+        self.sharp: Taken | None = None
+        self.moved: Taken | None = None
+        self.frames: list[Taken] = []
         self.blurred = 0
 
     def paintEvent(self, event: QPaintEvent) -> None:
         source = self.source
         coarse, sharp = source is not None and source.is_coarse(), self.is_sharp()
         super().paintEvent(event)
-        now = time.perf_counter()
-        if coarse and not self.coarse_s:
-            self.coarse_s = now
-        if sharp and not self.sharp_s:
-            self.sharp_s = now
-        if self.moved_s:
-            self.frames_s.append(now - self.moved_s)
+        now = Taken(time.perf_counter(), time.process_time())
+        if coarse and self.coarse is None:
+            self.coarse = now
+        if sharp and self.sharp is None:
+            self.sharp = now
+        if self.moved is not None:
+            self.frames.append(_since(self.moved, Taken(now.wall_s, time.thread_time())))
             self.blurred += not sharp
-            self.moved_s = 0.0
+            self.moved = None
+
+
+def _since(start: Taken, end: Taken) -> Taken:
+    return Taken(end.wall_s - start.wall_s, end.cpu_s - start.cpu_s)
 
 
 class _RegionView(QWidget):
@@ -203,13 +216,16 @@ def measure_viewer(
     QApplication.processEvents()
     began_s = time.perf_counter()
     with open_slide(path) as slide:
-        opened_s = time.perf_counter()
+        opened = Taken(time.perf_counter(), time.process_time())
         canvas.set_slide(OpenedSlide(slide, slide_id=0, token=1))
-        _wait(lambda: bool(canvas.sharp_s))
-        coarse_s, sharp_s = canvas.coarse_s - opened_s, canvas.sharp_s - opened_s
+        _wait(lambda: canvas.sharp is not None)
+        assert canvas.coarse is not None
+        assert canvas.sharp is not None
+        coarse, sharp = _since(opened, canvas.coarse), _since(opened, canvas.sharp)
         memory_before = _memory_mib()
         stall_s = _pan(canvas, seconds)
-        frames_ms = np.array(canvas.frames_s) * 1000
+        frames_ms = np.array([frame.wall_s for frame in canvas.frames]) * 1000
+        frames_cpu_ms = np.array([frame.cpu_s for frame in canvas.frames]) * 1000
         blurred = canvas.blurred
         if minutes:
             # What fills the cache is not growth: compare from the first half on.
@@ -232,12 +248,15 @@ def measure_viewer(
         VIEW_PX,
         threads,
         load,
-        1000 * (opened_s - began_s),
-        1000 * coarse_s,
-        1000 * sharp_s,
+        1000 * (opened.wall_s - began_s),
+        1000 * coarse.wall_s,
+        1000 * sharp.wall_s,
+        1000 * coarse.cpu_s,
+        1000 * sharp.cpu_s,
         len(frames_ms),
         float(np.percentile(frames_ms, 50)),
         float(np.percentile(frames_ms, 95)),
+        float(np.percentile(frames_cpu_ms, 95)),
         1000 * stall_s,
         100 * blurred / max(1, len(frames_ms)),
         (memory_before, memory_after),
@@ -258,11 +277,11 @@ def _pan(canvas: _Watched, seconds: float) -> float:
     def move(frame: int) -> None:
         x0, y0 = _corner0(frame, slide.width0, slide.height0)
         view = ViewTransform((x0 + width / 2, y0 + height / 2), 1.0, 0.0, width, height)
-        canvas.moved_s = time.perf_counter()
+        canvas.moved = Taken(time.perf_counter(), time.thread_time())
         canvas.set_transform(view)
 
-    canvas.moved_s, canvas.blurred = 0.0, 0
-    canvas.frames_s.clear()
+    canvas.moved, canvas.blurred = None, 0
+    canvas.frames.clear()
     script = _Script(move)
     script.run(seconds)
     return script.stall_s

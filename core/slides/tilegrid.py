@@ -17,8 +17,9 @@ TILE_PX = 512
 SMALLEST_TILE_PX, LARGEST_TILE_PX = 320, 1024
 #: A level may be this much coarser than what is asked for and still count as sharp.
 LEVEL_SLACK = 1.01
-#: Levels are added until the longer side of the slide is at most this: the part always in memory.
-COARSEST_PX = 1024
+#: Levels are added until the longer side of the slide is at most this: the part always in memory,
+#: and about what a screen shows of the whole slide, so that opening decodes it only once.
+COARSEST_PX = 2048
 #: A tile averages at most this many file pixels along an axis; coarser ones are put together from
 #: such tiles, which takes the time of reading the whole slide.
 DIRECT_FACTOR = 8

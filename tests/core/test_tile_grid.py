@@ -21,8 +21,8 @@ def steps(grid):
 
 def test_levels_are_put_between_and_above_the_files_own():
     grid = grid_of(40_000, 40_000)
-    assert steps(grid) == [1, 2, 4, 8, 16, 32, 64]
-    assert [level.factor for level in grid.levels] == [1, 2, 1, 2, 1, 2, 4]
+    assert steps(grid) == [1, 2, 4, 8, 16, 32]
+    assert [level.factor for level in grid.levels] == [1, 2, 1, 2, 1, 2]
     assert grid.base is None
     assert max(grid.levels[-1].width_px, grid.levels[-1].height_px) <= COARSEST_PX
 
@@ -33,15 +33,15 @@ def test_a_pyramid_by_two_stays_as_it_is():
 
 def test_a_slide_without_levels_is_assembled_at_the_top():
     grid = grid_of(40_000, 40_000, (1,))
-    assert steps(grid) == [1, 2, 4, 8, 16, 32, 64]
-    assert [level.assembled for level in grid.levels] == [False] * 4 + [True] * 3
+    assert steps(grid) == [1, 2, 4, 8, 16, 32]
+    assert [level.assembled for level in grid.levels] == [False] * 4 + [True] * 2
     assert grid.base == 3
     assert grid.levels[grid.base].factor == DIRECT_FACTOR
 
 
 @pytest.mark.parametrize(
     ("wanted", "step"),
-    [(0.1, 1), (1, 1), (0.995, 1), (1.9, 1), (2, 2), (3.99, 4), (7, 4), (1000, 64)],
+    [(0.1, 1), (1, 1), (0.995, 1), (1.9, 1), (2, 2), (3.99, 4), (7, 4), (1000, 32)],
 )
 def test_the_level_is_the_coarsest_that_is_sharp(wanted, step):
     grid = grid_of(40_000, 40_000)
@@ -91,7 +91,7 @@ def test_tiles_are_multiples_of_the_files_own():
 
 
 def test_the_coarse_picture_grows_tile_by_tile():
-    grid = grid_of(20_000, 12_000, (1,))
+    grid = grid_of(40_000, 12_000, (1,))
     picture = CoarsePicture(grid, (255, 255, 255))
     rng = np.random.default_rng(0)
     colours = {key: rng.integers(0, 200, 3) for key in grid.all_tiles(grid.base)}
@@ -112,7 +112,7 @@ def test_the_coarse_picture_grows_tile_by_tile():
 
 
 def test_an_unreadable_base_tile_stays_background():
-    grid = grid_of(20_000, 12_000, (1,))
+    grid = grid_of(40_000, 12_000, (1,))
     picture = CoarsePicture(grid, (250, 251, 252))
     lost = TileKey(grid.base, 0, 0)
     assert lost in picture.sources(TileKey(grid.coarsest, 0, 0))

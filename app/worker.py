@@ -12,17 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shapely
 from PySide6.QtCore import QObject, Signal
 
 from app import __version__
-from app.analysing import Models, load_models
 from app.bridge import GuiBridge, WorkThread
 from app.listing import shown_name
-from core.analysis.pipeline import RunSummary, analyze
-from core.analysis.planning import AnalysisRequest
 from core.analysis.progress import Progress
 from core.analysis.tiling import Regions
 from core.cancel import Cancelled, CancelToken
@@ -31,12 +28,16 @@ from core.geometry import Mpp
 from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
 
+if TYPE_CHECKING:
+    from app.analysing import Models
+    from core.analysis.pipeline import RunSummary
+
 log = logging.getLogger(__name__)
 
 #: How long closing waits for the batch under way; what is finished is on disk before that.
 STOP_S = 5.0
 
-ModelLoader = Callable[[str], Models]
+ModelLoader = Callable[[str], "Models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class RunDone:
     slide_id: int
     token: int
     request: RunRequest
-    summary: RunSummary
+    summary: "RunSummary"
     notes: tuple[str, ...] = ()
 
 
@@ -108,8 +109,10 @@ class DeviceNews:
     why: str
 
 
-def desktop_models(device: str) -> Models:
+def desktop_models(device: str) -> "Models":
     """The shipped networks, leaving a core to the screen."""
+    from app.analysing import load_models
+
     return load_models(device, threads=max(1, (os.cpu_count() or 2) - 1))
 
 
@@ -250,7 +253,7 @@ class AnalysisWorker(QObject):
             news = RunProgress(request.slide_id, token, progress, run_id)
             bridge.post(lambda: self._progress(news))
 
-        def loaded(models: Models) -> None:
+        def loaded(models: "Models") -> None:
             news = DeviceNews(models.detector.origin.device, models.why)
             bridge.post(lambda: self.device_chosen.emit(news))
 
@@ -303,9 +306,13 @@ class _Engine:
         request: RunRequest,
         stop: CancelToken,
         tell: Callable[[Progress, int | None], None],
-        loaded: Callable[[Models], None],
-    ) -> tuple[RunSummary, tuple[str, ...]]:
+        loaded: Callable[["Models"], None],
+    ) -> "tuple[RunSummary, tuple[str, ...]]":
         """Analyse one slide; errors as `core.analysis.pipeline.analyze`."""
+        # Not before they are needed: the window opens sooner.
+        from core.analysis.pipeline import analyze
+        from core.analysis.planning import AnalysisRequest
+
         stop.check()
         with _open(request) as slide:
             slide.require_mpp()
@@ -344,7 +351,7 @@ class _Engine:
         ended = [run.id for run in runs if run.finished_at is not None and run.finished_at >= since]
         return ended[-1] if ended else None
 
-    def _networks(self, device: str) -> Models:
+    def _networks(self, device: str) -> "Models":
         if self._models is None or self._device != device:
             self._models = None  # before the others are loaded: both may not fit
             self._models, self._device = self._load(device), device

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QSlider, QWidget
+from PySide6.QtCore import QRectF, QSignalBlocker, Qt, Slot
+from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QWidget
 
 from app.theme import HEAT, MARKS
 from app.viewer.layers import LayerStack
@@ -34,22 +34,31 @@ class LayerPanel(QWidget):
             box.toggled.connect(partial(stack.set_visible, name))
             self._boxes[name] = box
             rows.addWidget(box, rows.rowCount(), 0, 1, 2)
-        self.shade_box = QCheckBox(self.tr("Darken outside the count area"), self)
-        self.shade_box.toggled.connect(self._set_shade)
-        rows.addWidget(self.shade_box, rows.rowCount(), 0, 1, 2)
+            if name == "count_area":
+                self.shade_box = QCheckBox(self.tr("darken what is outside"), self)
+                self.shade_box.setChecked(stack.count_area.shade_outside)
+                self.shade_box.toggled.connect(self._set_shade)
+                indented = QHBoxLayout()
+                indented.addSpacing(2 * _SWATCH_PX)
+                indented.addWidget(self.shade_box)
+                rows.addLayout(indented, rows.rowCount(), 0, 1, 2)
         self.opacity_slider = QSlider(Qt.Orientation.Horizontal, self)
         self.opacity_slider.setRange(0, 100)
         self.opacity_slider.setValue(round(stack.density.opacity * 100))
         self.opacity_slider.setAccessibleName(self.tr("Opacity of the density"))
         self.opacity_slider.setEnabled(stack.density.visible)
         self.opacity_slider.valueChanged.connect(self._set_opacity)
-        label = QLabel(self.tr("Density opacity"), self)
-        label.setBuddy(self.opacity_slider)
+        self.opacity_slider.setToolTip(self.tr("Opacity of the density"))
+        self.peak_label = QLabel(self)
+        self.peak_label.setProperty("faint", True)
         row = rows.rowCount()
-        rows.addWidget(label, row, 0)
-        rows.addWidget(self.opacity_slider, row, 1)
+        rows.addWidget(self.opacity_slider, row, 0)
+        rows.addWidget(self.peak_label, row, 1)
+        rows.setColumnStretch(0, 1)
         rows.setRowStretch(row + 1, 1)
         stack.visibility_changed.connect(self._show_visibility)
+        stack.changed.connect(self._show_peak)
+        self._show_peak()
 
     def box(self, name: str) -> QCheckBox:
         """The check box of a layer."""
@@ -76,6 +85,13 @@ class LayerPanel(QWidget):
         if name == "density":
             self.opacity_slider.setEnabled(visible)
 
+    @Slot()
+    def _show_peak(self) -> None:
+        density = self._stack.density
+        shown = density.visible and density.peak_per_mm2 > 0
+        text = self.tr("densest: {peak} per mm²").format(peak=f"{density.peak_per_mm2:.1f}")
+        self.peak_label.setText(text if shown else self.tr("opacity"))
+
     @Slot(int)
     def _set_opacity(self, percent: int) -> None:
         self._stack.set_density_opacity(percent / 100)
@@ -91,8 +107,8 @@ def _swatch(colour: QColor) -> QIcon:
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setPen(QPen(QColor(128, 128, 128), 1))  # the count area's black, on a dark panel
     painter.setBrush(colour)
-    painter.drawRoundedRect(1, 1, _SWATCH_PX - 2, _SWATCH_PX - 2, 3, 3)
+    painter.drawRoundedRect(QRectF(0.5, 0.5, _SWATCH_PX - 1, _SWATCH_PX - 1), 3, 3)
     painter.end()
     return QIcon(pixmap)

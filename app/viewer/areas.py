@@ -166,7 +166,7 @@ class FieldLayer:
             path = path_of(field0, transform)
             if path.isEmpty():
                 continue
-            stroke(painter, path, Style(MARKS.count_area, 1.0))
+            stroke(painter, path, Style(MARKS.count_area, 1.0, cased=False))
             corner = min(_corners(path), key=lambda at: at.x() + at.y())
             if path.boundingRect().width() > 40:
                 paint_label(painter, corner + QPointF(3, 3), str(number), above=False)

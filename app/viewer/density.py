@@ -1,14 +1,19 @@
 """The density of mitoses on a slide as a picture; made on a work thread, without widgets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtGui import QImage
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage, QPainter
 from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
 
 from app.theme import HEAT
+from app.viewer.outlines import path_of, simplified
+from app.viewer.transform import ViewTransform
 from core.geometry import UM2_PER_MM2, Mpp, Rect0
 
 #: Sides of a cell, in widths of the smoothing: fine enough that no cells are seen.
@@ -33,13 +38,19 @@ class DensityMap:
     peak_per_mm2: float
 
 
-def density_map(points_um: NDArray[np.float64], area_mm2: float, mpp: Mpp) -> DensityMap | None:
+def density_map(
+    points_um: NDArray[np.float64],
+    area_mm2: float,
+    mpp: Mpp,
+    within0: Sequence[BaseGeometry] = (),
+) -> DensityMap | None:
     """Smooth points over an area and colour the result.
 
     Args:
         points_um: (N, 2) float64, µm.
         area_mm2: over which is smoothed.
         mpp: µm per level-0 pixel.
+        within0: what is coloured, level-0 pixels; everything if there are none.
 
     Returns:
         The picture; None without points.
@@ -55,7 +66,10 @@ def density_map(points_um: NDArray[np.float64], area_mm2: float, mpp: Mpp) -> De
         columns * cell_um / mpp.x,
         rows * cell_um / mpp.y,
     )
-    return DensityMap(_coloured(density / peak), rect0, peak)
+    image = _coloured(density / peak)
+    if within0:
+        _keep_within(image, within0, rect0)
+    return DensityMap(image, rect0, peak)
 
 
 def density_per_mm2(
@@ -86,6 +100,29 @@ def density_per_mm2(
         counts.astype(np.float64), sigma_um / cell_um, mode="constant", truncate=3.0
     )
     return smooth / (cell_um**2 / UM2_PER_MM2), (float(corner[0]), float(corner[1])), cell_um
+
+
+def _keep_within(image: QImage, within0: Sequence[BaseGeometry], rect0: Rect0) -> None:
+    """Make an image that covers a rectangle transparent outside of some geometries."""
+    cell0 = rect0.width0 / image.width()
+    mask = QImage(image.size(), QImage.Format.Format_ARGB32_Premultiplied)
+    mask.fill(Qt.GlobalColor.transparent)
+    whole = ViewTransform(
+        (rect0.x0 + rect0.width0 / 2, rect0.y0 + rect0.height0 / 2),
+        cell0,
+        0.0,
+        image.width(),
+        image.height(),
+    )
+    painter = QPainter(mask)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for geometry0 in within0:
+        painter.fillPath(path_of(simplified(geometry0, cell0 / 2), whole), Qt.GlobalColor.black)
+    painter.end()
+    painter.begin(image)
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationIn)
+    painter.drawImage(0, 0, mask)
+    painter.end()
 
 
 def _coloured(share: NDArray[np.float64]) -> QImage:

@@ -8,15 +8,16 @@ from app.room import Room
 from app.theme import MARKS
 from app.viewer.areas import CountAreaLayer, FieldLayer, HotSpotLayer
 from app.viewer.candidates import CandidateLayer
-from app.viewer.layer import Layer
+from app.viewer.layer import ASSUMED_UM_PER_PX, Layer
 from app.viewer.outlines import Outline, OutlineLayer, Style
 from app.viewer.pictures import DensityLayer, ViewedLayer
 from core.reading.pieces import PIECE
 from core.reading.view import DeskView
+from core.slides.tissue import CELL_UM
 from core.store.records import RegionRecord
 
-_TISSUE = Style(MARKS.tissue, 1.25, cased=False)
-_PIECE_EXCLUDED = Style(MARKS.excluded, 1.25, cased=False, hatched=True)
+_TISSUE = Style(MARKS.tissue, 1.0, cased=False)
+_PIECE_EXCLUDED = Style(MARKS.excluded, 1.0, cased=False, hatched=True)
 _TUMOUR = Style(MARKS.tumour, 2.0)
 _EXCLUDED = Style(MARKS.excluded, 2.0, hatched=True)
 _FAILED = Style(MARKS.excluded, 1.0, cased=False, hatched=True, fill_alpha=24)
@@ -46,7 +47,11 @@ class TissueLayer(OutlineLayer):
         # By identity: comparing outlines of thousands of corners after every verdict is slow.
         if [(id(p), out) for p, out in new] != [(id(p), out) for p, out in self._shown]:
             self._shown = new
-            self.set_outlines([Outline(p, _PIECE_EXCLUDED if out else _TISSUE) for p, out in new])
+            # The tissue is known in cells: their stairs are not the tissue's border.
+            mpp = view.mpp.mean if view is not None and view.mpp is not None else ASSUMED_UM_PER_PX
+            coarse0 = 0.75 * CELL_UM / mpp
+            styles = {True: _PIECE_EXCLUDED, False: _TISSUE}
+            self.set_outlines([Outline(p, styles[out], coarse0=coarse0) for p, out in new])
 
 
 class RegionLayer(OutlineLayer):

@@ -1,25 +1,23 @@
 """Layers that are pictures in the slide's frame: the density of mitoses, and what was viewed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPixmap
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 
 from app.bridge import WorkThread
 from app.theme import MARKS
 from app.viewer.density import DensityMap, density_map
-from app.viewer.outlines import Outline, Style
 from app.viewer.pancache import PanCache
 from app.viewer.transform import ViewTransform
 from core.geometry import Mpp, Rect0
 from core.reading.view import ATYPICAL, LABELS, MITOSIS, NONE, DeskView
 
 _VIEWED_ALPHA = 46
-_PLAIN = Style(MARKS.tissue)
 
 
 class PictureLayer:
@@ -35,19 +33,12 @@ class PictureLayer:
         self.visible = False
         self.opacity = opacity
         self._picture: tuple[QImage, Rect0] | None = None
-        self._within: list[Outline] = []
         self._screen: PanCache[QPixmap] = PanCache(128)
 
     def set_picture(self, image: QImage | None, rect0: Rect0 | None) -> None:
         """Show an image over a rectangle of the slide, or nothing."""
         self._picture = None if image is None or rect0 is None else (image, rect0)
         self._screen.clear()
-
-    def set_within(self, polygons0: Sequence[shapely.Polygon]) -> None:
-        """Show the picture on these only; everywhere if there are none."""
-        if [id(polygon) for polygon in polygons0] != [id(o.geometry0) for o in self._within]:
-            self._within = [Outline(polygon, _PLAIN) for polygon in polygons0]
-            self._screen.clear()
 
     def paint(self, painter: QPainter, transform: ViewTransform) -> None:
         """Paint the part that is in view."""
@@ -69,11 +60,6 @@ class PictureLayer:
         canvas.fill(Qt.GlobalColor.transparent)
         painter = QPainter(canvas)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        if self._within:
-            path = QPainterPath()
-            for outline in self._within:
-                path.addPath(outline.path(wide))
-            painter.setClipPath(path)
         painter.setTransform(wide.qtransform(), True)
         painter.drawImage(QRectF(rect0.x0, rect0.y0, rect0.width0, rect0.height0), image)
         painter.end()
@@ -87,7 +73,8 @@ class _Wish:
     points_um: NDArray[np.float64]
     area_mm2: float
     mpp: Mpp
-    digest: tuple[bytes, float, Mpp]
+    within0: tuple[shapely.Polygon, ...]
+    digest: tuple[object, ...]
 
 
 class DensityLayer(PictureLayer):
@@ -103,14 +90,13 @@ class DensityLayer(PictureLayer):
         self._thread = thread
         self._ready = ready
         self._wish: _Wish | None = None
-        self._made: tuple[bytes, float, Mpp] | None = None
+        self._made: tuple[object, ...] | None = None
         self._busy = False
         self.peak_per_mm2 = 0.0
 
     def set_view(self, view: DeskView | None) -> None:
         """Show the density of a view's mitoses: by verdict, else by label, as they are counted."""
         self._wish = _wish(view) if view is not None else None
-        self.set_within([piece.polygon0 for piece in view.pieces] if view is not None else [])
         if self._wish is None:
             self._made = None
             self.peak_per_mm2 = 0.0
@@ -124,7 +110,7 @@ class DensityLayer(PictureLayer):
             return
         self._busy = True
         self._thread.submit(
-            lambda: density_map(wish.points_um, wish.area_mm2, wish.mpp),
+            lambda: density_map(wish.points_um, wish.area_mm2, wish.mpp, wish.within0),
             lambda made: self._take(wish, made),
             priority=1,
         )
@@ -175,4 +161,6 @@ def _wish(view: DeskView) -> _Wish | None:
         mitosis |= (figures.verdict == NONE) & called
     points = np.column_stack((figures.x0[mitosis] * view.mpp.x, figures.y0[mitosis] * view.mpp.y))
     area = view.area.planned_mm2
-    return _Wish(points, area, view.mpp, (points.tobytes(), area, view.mpp))
+    within0 = tuple(piece.polygon0 for piece in view.pieces)
+    digest = (points.tobytes(), area, view.mpp, tuple(map(id, within0)))
+    return _Wish(points, area, view.mpp, within0, digest)

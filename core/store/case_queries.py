@@ -9,16 +9,8 @@ from core.errors import StoreError
 from core.store import lease, slide_queries
 from core.store.audit import append_event
 from core.store.desk_records import CaseRecord, SlideProgress, SlideState
-from core.store.schema import (
-    AcknowledgementRow,
-    CaseRow,
-    CountRow,
-    LeaseRow,
-    RunRow,
-    ScoreRow,
-    SlideRow,
-    VerdictRow,
-)
+from core.store.run_schema import LeaseRow, RunRow, ScoreRow
+from core.store.schema import AcknowledgementRow, CaseRow, CountRow, SlideRow, VerdictRow
 
 
 def add_case(connection: Connection, name: str) -> int:

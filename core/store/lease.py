@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from core.errors import StoreError
 from core.store.host import host_name, process_alive
-from core.store.schema import LeaseRow
+from core.store.run_schema import LeaseRow
 
 BEAT_S = 15.0
 # A holder that missed eight beats is gone or asleep; it finds its lease lost when it comes back.

@@ -21,8 +21,8 @@ from core.store.records import (
     WindowRecord,
     WindowResult,
 )
-from core.store.schema import CandidateRow as CandidateTable
-from core.store.schema import (
+from core.store.run_schema import CandidateRow as CandidateTable
+from core.store.run_schema import (
     DetectionRegionRow,
     DetectionSetRow,
     RunRow,

@@ -17,15 +17,8 @@ from core.store.records import (
     ReaderRecord,
     VerdictRecord,
 )
-from core.store.schema import (
-    CandidateRow,
-    CountRow,
-    DetectionSetRow,
-    PointRow,
-    ReaderRow,
-    RunRow,
-    VerdictRow,
-)
+from core.store.run_schema import CandidateRow, DetectionSetRow, RunRow
+from core.store.schema import CountRow, PointRow, ReaderRow, VerdictRow
 from core.store.slide_queries import plain_text, reader_name
 
 

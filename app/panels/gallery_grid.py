@@ -119,8 +119,8 @@ class GalleryGrid(QAbstractScrollArea):
         return QSize(2 * CELL_W + 24, int(2.5 * CELL_H))
 
     def minimumSizeHint(self) -> QSize:
-        """One cell."""
-        return QSize(CELL_W + 24, CELL_H)
+        """Two cells side by side: with fewer the controls above have no room either."""
+        return QSize(2 * CELL_W + 24, CELL_H)
 
     # Painting.
 
@@ -250,17 +250,18 @@ class GalleryGrid(QAbstractScrollArea):
         return max(0, self.viewport().width() - self.columns() * CELL_W) // 2
 
     def _show_current(self) -> None:
-        """Scroll as little as shows the current figure whole."""
+        """Scroll as little as shows the current figure whole, and a part of the next row."""
         selection = self._room.selection
         place = self._list.position(selection[0]) if selection else None
         if place is None:
             return
         top = place // self.columns() * CELL_H
-        bar = self.verticalScrollBar()
+        bar, height = self.verticalScrollBar(), self.viewport().height()
+        bottom = top + CELL_H + (CELL_H // 2 if height >= 2 * CELL_H else 0)
         if top < bar.value():
             bar.setValue(top)
-        elif top + CELL_H > bar.value() + self.viewport().height():
-            bar.setValue(top + CELL_H - self.viewport().height())
+        elif bottom > bar.value() + height:
+            bar.setValue(min(bottom - height, top))
 
     def _want(self) -> None:
         """Have crops read: of the current figure, of the next ones, of all visible, of a margin."""

@@ -133,7 +133,7 @@ class Reading:
 
 
 @given(st.lists(moves, min_size=3, max_size=16))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_undo_and_redo_are_a_stack_of_all_that_stands(work):
     with tempfile.TemporaryDirectory() as folder:
         reading = Reading(Path(folder) / "store.sqlite")

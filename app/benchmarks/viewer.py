@@ -54,6 +54,7 @@ class ViewerSpeed:
         frame_p50_ms, frame_p95_ms: from a move to the end of its painting.
         frame_cpu_p95_ms: the same by processor time of the GUI thread.
         stall_ms: the longest time in which the GUI thread answered nothing.
+        idle_stall_ms: the same over as long a time with nothing to do: what the machine adds.
         blurred_percent: of the frames, those that showed some coarser tile.
         memory_mib: before and after the panning.
         cache_mib: decoded tiles then.
@@ -77,6 +78,7 @@ class ViewerSpeed:
     frame_p95_ms: float
     frame_cpu_p95_ms: float
     stall_ms: float
+    idle_stall_ms: float
     blurred_percent: float
     memory_mib: tuple[float, float]
     cache_mib: float
@@ -223,6 +225,8 @@ def measure_viewer(
         assert canvas.sharp is not None
         coarse, sharp = _since(opened, canvas.coarse), _since(opened, canvas.sharp)
         memory_before = _memory_mib()
+        idle = _Script(lambda _: None)
+        idle.run(seconds)
         stall_s = _pan(canvas, seconds)
         frames_ms = np.array([frame.wall_s for frame in canvas.frames]) * 1000
         frames_cpu_ms = np.array([frame.cpu_s for frame in canvas.frames]) * 1000
@@ -258,6 +262,7 @@ def measure_viewer(
         float(np.percentile(frames_ms, 95)),
         float(np.percentile(frames_cpu_ms, 95)),
         1000 * stall_s,
+        1000 * idle.stall_s,
         100 * blurred / max(1, len(frames_ms)),
         (memory_before, memory_after),
         cache_mib,

@@ -231,13 +231,16 @@ class SlideView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """See `QWidget`."""
         painter = QPainter(self)
-        painter.fillRect(event.rect(), self.palette().color(QPalette.ColorRole.Window))
-        if self._source is None:
+        around = self.palette().color(QPalette.ColorRole.Window)
+        if self._source is None or self._opened is None:
+            painter.fillRect(event.rect(), around)
             return
         if self._stale:
             self._stale = False
             self._source.want(*self._wanted())
         frame = make_frame(self._view, self.devicePixelRatioF(), event.rect())
+        if self._view.angle_deg or not frame.place(self._opened.slide.bounds).contains(frame.clip):
+            painter.fillRect(event.rect(), around)
         self._paint_tiles(painter, frame, self._source)
         self.paint_above(painter)
 

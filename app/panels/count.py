@@ -68,7 +68,11 @@ class CountPanel(QWidget):
         self.protocol.activated.connect(self._protocol_chosen)
         self.unverified = Note("warning")
         self.source = label(faint=True)
-        self.trouble = Note("warning")
+        self.calibrate = QPushButton(self.tr("Set the pixel size"))
+        self.calibrate.clicked.connect(self.calibration_requested)
+        self.analyse = QPushButton(self.tr("Analyse"))
+        self.analyse.clicked.connect(self.analysis_requested)
+        self.trouble = Note("warning", self.calibrate, self.analyse)
 
     def _make_place(self) -> None:
         self.area_text, self.area_state = label(), label(faint=True)
@@ -177,6 +181,8 @@ class CountPanel(QWidget):
         self.source.setVisible(count is not None)
         self.unverified.setVisible(count is not None and not count.protocol.verified)
         self.trouble.show_text(self._trouble(view))
+        self.calibrate.setVisible(view.mpp is None)
+        self.analyse.setVisible(count is not None and view.run is None)
         self.body.setVisible(count is not None)
         if count is not None and area is not None:
             self._show_count(area, count)

@@ -49,7 +49,7 @@ class ReadersPanel(QWidget):
         room.slide_opened.connect(self._load_names)
         room.slide_closing.connect(self._show_nothing)
         room.failed.connect(self._renew)
-        self._show_nothing()
+        self._renew()
         self._load_names()
 
     # The parts.
@@ -159,7 +159,8 @@ class ReadersPanel(QWidget):
     def _ask_where_they_differ(self, view: DeskView) -> None:
         """Ask the desk anew where that may have changed since it was asked last."""
         figures = view.figures
-        said = (figures.key.tobytes(), figures.verdict.tobytes()) if view.others else ()
+        columns = (figures.key, figures.verdict, figures.disputed) if view.others else ()
+        said = tuple(column.tobytes() for column in columns)
         about = (view.slide_id, view.reader.id, view.blinded, dict(view.others), said)
         if about == self._asked_for:
             return

@@ -1,0 +1,164 @@
+"""The readers panel on a real room: who reads, blinded readings, what readers settle."""
+
+import pytest
+from PySide6.QtCore import Qt
+from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+
+from app.panels.reader_dialog import ReaderDialog
+from app.panels.readers import ReadersPanel
+
+
+@pytest.fixture(scope="module")
+def slide_file(tmp_path_factory):
+    return small_slide(tmp_path_factory.mktemp("slides") / "s.tif")
+
+
+@pytest.fixture
+def room(qtbot, tmp_path, slide_file):
+    room = open_room(qtbot, tmp_path, slide_file)
+    yield room
+    close_room(room)
+
+
+@pytest.fixture
+def panel(qtbot, room):
+    panel = ReadersPanel(room)
+    qtbot.addWidget(panel)
+    panel.resize(300, 600)
+    panel.show()
+    return panel
+
+
+def sit_down(qtbot, room, name, blinded=False):
+    room.set_reader(name, blinded)
+    qtbot.waitUntil(
+        lambda: (room.view.reader.name, room.view.blinded) == (name, blinded), timeout=LONG_MS
+    )
+
+
+def differ(qtbot, room):
+    """Ada and Ben differ on two figures and agree on a third."""
+    a, b, c = (int(key) for key in room.view.figures.key[:3])
+    asked(qtbot, room, lambda desk: desk.give([a, b, c], "mitosis"))
+    sit_down(qtbot, room, "Ben")
+    asked(qtbot, room, lambda desk: desk.give([a], "imposter"))
+    asked(qtbot, room, lambda desk: desk.give([b], "atypical"))
+    asked(qtbot, room, lambda desk: desk.give([c], "mitosis"))
+    return a, b, c
+
+
+def rows(shown):
+    return [shown.item(n).text() for n in range(shown.count())]
+
+
+def test_it_says_who_reads_and_how_far_others_are(qtbot, room, panel):
+    assert panel.reader.text() == "Ada"
+    assert "Nobody else" in panel.others.text()
+    differ(qtbot, room)
+    qtbot.waitUntil(lambda: panel.others.text() == "Ada: 3 figures", timeout=LONG_MS)
+    assert panel.reader.text() == "Ben"
+
+
+def test_disagreements_are_listed_and_gone_to(qtbot, room, panel):
+    b = differ(qtbot, room)[1]
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    assert rows(panel.disputed) == [
+        "Ada: mitosis  ·  Ben: imposter",
+        "Ada: mitosis  ·  Ben: atypical",
+    ]
+    assert panel.disputed_title.text() == "Disagreements: 2"
+    with qtbot.waitSignal(room.go_requested) as went:
+        panel.disputed.setCurrentRow(1)
+    assert room.selection == (b,)
+    figures = room.view.figures
+    assert went.args[0].x0 == figures.x0[figures.row(b)]
+
+
+@pytest.mark.parametrize(
+    ("key", "agreed"), [("M", "mitosis"), ("A", "atypical"), ("X", "imposter")]
+)
+def test_a_key_settles_the_current_one_and_goes_to_the_next(qtbot, room, panel, key, agreed):
+    b = differ(qtbot, room)[1]
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    panel.disputed.setCurrentRow(0)
+    qtbot.keyClick(panel.disputed, key)
+    qtbot.waitUntil(lambda: panel.settled.count() == 1, timeout=LONG_MS)
+    assert rows(panel.settled) == [f"Agreed: {agreed}\nAda: mitosis  ·  Ben: imposter"]
+    assert panel.disputed.current_key == b
+    assert room.selection == (b,)
+    verdicts = list(room.store.iter_verdicts(room.opened.slide_id))
+    assert [v.consensus for v in verdicts].count(True) == 1
+    assert len([v for v in verdicts if not v.consensus]) == 6  # the originals stay
+
+
+def test_a_button_looks_first_and_settles_then(qtbot, room, panel):
+    a, _, _ = differ(qtbot, room)
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    panel.buttons["imposter"].click()
+    assert room.selection == (a,)
+    assert panel.settled.count() == 0
+    panel.buttons["imposter"].click()
+    qtbot.waitUntil(lambda: panel.settled.count() == 1, timeout=LONG_MS)
+    panel.settled.setCurrentRow(0)
+    assert room.selection == (a,)
+    qtbot.keyClick(panel.settled, "M")  # what is settled is not settled again by a slip
+    asked(qtbot, room, lambda desk: desk.undo())
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+
+
+def test_a_blinded_reading_hides_the_others(qtbot, room, panel):
+    differ(qtbot, room)
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    panel.blinded.click()
+    qtbot.waitUntil(lambda: room.view.blinded, timeout=LONG_MS)
+    assert panel.disputed.count() == 0
+    assert not panel.disputed.isVisible()
+    assert panel.others.text() == "Hidden while you read blinded."
+    assert "Ada" not in panel.others.text()
+    panel.blinded.click()
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+
+
+def test_another_reader_sits_down(qtbot, room, panel):
+    qtbot.waitUntil(lambda: panel._names != {}, timeout=LONG_MS)
+    panel.switch.click()
+    (dialog,) = panel.findChildren(ReaderDialog)
+    ok = dialog.buttons.button(dialog.buttons.StandardButton.Ok)
+    assert dialog.name.itemText(0) == "Ada"
+    assert not ok.isEnabled()
+    dialog.name.setEditText("  Cleo ")
+    with qtbot.waitSignals([panel.reader_chosen, panel.reader_confirmed], timeout=LONG_MS):
+        ok.click()
+    qtbot.waitUntil(lambda: room.view.reader.name == "Cleo", timeout=LONG_MS)
+    assert panel.reader.text() == "Cleo"
+
+
+def test_after_a_pause_the_reader_is_confirmed(qtbot, room, panel):
+    panel.confirm_reader()
+    (dialog,) = panel.findChildren(ReaderDialog)
+    assert dialog.name.currentText() == "Ada"
+    with qtbot.waitSignal(panel.confirmation_declined):
+        dialog.reject()
+    panel.confirm_reader()
+    (dialog,) = [d for d in panel.findChildren(ReaderDialog) if d.isVisible()]
+    with qtbot.waitSignal(panel.reader_confirmed), qtbot.assertNotEmitted(panel.reader_chosen):
+        dialog.buttons.button(dialog.buttons.StandardButton.Ok).click()
+    assert room.reader_name == "Ada"
+
+
+def test_a_closed_slide_leaves_no_names_behind(qtbot, room, panel):
+    differ(qtbot, room)
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    room.close_slide()
+    assert panel.disputed.count() == 0
+    assert not panel.others.isVisible()
+
+
+def test_other_keys_are_the_lists(qtbot, room, panel):
+    differ(qtbot, room)
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    panel.disputed.setCurrentRow(0)
+    qtbot.keyClick(panel.disputed, Qt.Key.Key_Down)
+    assert panel.disputed.currentRow() == 1
+    qtbot.keyClick(panel.disputed, "M", Qt.KeyboardModifier.ControlModifier)
+    assert panel.disputed.count() == 2

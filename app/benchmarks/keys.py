@@ -1,4 +1,4 @@
-"""From a verdict key to the next crop on the screen, with many candidates in a real store."""
+"""From a verdict key to the next crop on the screen, with many candidates, in the real window."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,18 +9,15 @@ from time import perf_counter
 import numpy as np
 from PySide6.QtCore import QDeadlineTimer, QEvent, QEventLoop, QObject, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
-from app.actions import Keymap
-from app.bridge import GuiBridge
+from app.desktop import build
 from app.panels.gallery import GalleryPanel
-from app.panels.gallery_model import FigureList
-from app.reviewing import Reviewer
 from app.room import Room
-from app.shortcuts import WindowActions
 from core.analysis.planning import slide_record
 from core.errors import InputError
 from core.ports import ModelOrigin
+from core.settings import Settings
 from core.slides.reader import Slide, open_slide
 from core.store import Candidate, RunSpec, Store, open_store
 
@@ -28,6 +25,8 @@ CANDIDATES = 50_000
 PRESSES = 100
 #: Between two presses: a quick reader's pace, in which hot spots are searched anew.
 PAUSE_S = 0.15
+#: Of the viewer, which goes to every figure too.
+MAGNIFICATION = 20.0
 #: Nothing takes this long; a press that does has failed.
 LIMIT_S = 10.0
 _REVIEW, _COUNT = 0.1, 0.5
@@ -112,13 +111,11 @@ def measure_keys(
     Raises:
         InputError: a key press did not lead to the next crop within seconds.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="mitoscope-", ignore_cleanup_errors=True) as folder,
-        open_store(Path(folder) / "store.sqlite") as store,
-    ):
-        with open_slide(path) as slide:
-            run_id = fill(store, slide, candidates)
-        return _measure(store, path, run_id, presses, pause_s)
+    with tempfile.TemporaryDirectory(prefix="mitoscope-", ignore_cleanup_errors=True) as folder:
+        store_path = Path(folder) / "store.sqlite"
+        with open_store(store_path) as store, open_slide(path) as slide:
+            fill(store, slide, candidates)
+        return _measure(store_path, path, presses, pause_s)
 
 
 def fill(store: Store, slide: Slide, count: int) -> int:
@@ -147,30 +144,22 @@ def fill(store: Store, slide: Slide, count: int) -> int:
     return run.id
 
 
-def _measure(store: Store, path: Path, run_id: int, presses: int, pause_s: float) -> KeyLatency:
-    room = Room(store, GuiBridge(), "benchmark")
-    window = QWidget()
-    figures = FigureList()
-    reviewer = Reviewer(room, figures)
-    keymap = Keymap()
-    panel = GalleryPanel(room, figures, reviewer, keymap)
-    actions = WindowActions(keymap, window)
-    reviewer.connect_to(actions)
-    QVBoxLayout(window).addWidget(panel)
-    window.resize(560, 900)
+def _measure(store_path: Path, path: Path, presses: int, pause_s: float) -> KeyLatency:
+    desktop = build(store_path, Settings(reader="benchmark"))
+    window, room = desktop.window, desktop.room
+    failures: list[object] = []
+    room.failed.connect(failures.append)
+    room.bridge.bug.connect(failures.append)
     try:
         window.show()
         window.activateWindow()
-        panel.grid.setFocus()
         room.open(path)
         # The tissue comes on a thread of its own; the count area follows it.
         _process_until(lambda: room.view is not None and bool(room.view.pieces), 60.0)
-        assert room.opened is not None
-        room.use_run(room.opened.slide_id, run_id)
-        _process_until(lambda: room.view is not None and bool(len(room.view.figures)), 60.0)
-        reviewer.next()
+        window.viewing.canvas.set_magnification(MAGNIFICATION)
+        window.reviewer.next()
         _pause(1.0)
-        watch = _Watch(room, panel)
+        watch = _Watch(room, window.gallery)
         taken = []
         for press in range(presses):
             taken.append(watch.press(window, _KEYS[press % len(_KEYS)]))
@@ -186,11 +175,10 @@ def _measure(store: Store, path: Path, run_id: int, presses: int, pause_s: float
             shown_p95_ms=float(np.percentile(shown, 95)),
             shown_worst_ms=float(shown.max()),
         )
+    except InputError as error:
+        raise InputError(f"{error.message} {failures or ''}".strip()) from error
     finally:
-        panel.shutdown()
-        room.shutdown()
-        window.close()
-        window.deleteLater()
+        desktop.stop()
 
 
 def _process_until(reached: Callable[[], bool], limit_s: float = LIMIT_S) -> None:

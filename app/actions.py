@@ -107,6 +107,7 @@ _GROUPS: tuple[tuple[str, tuple[ActionSpec, ...]], ...] = (
         _row("tool.polygon", QT_TRANSLATE_NOOP("Actions", "Draw a region"), "T", checkable=True),
         _row("tool.rectangle", QT_TRANSLATE_NOOP("Actions", "Rectangular region"),
              "R", checkable=True),
+        _row("tool.edit", QT_TRANSLATE_NOOP("Actions", "Edit a region"), "E", checkable=True),
         _row("tool.area", QT_TRANSLATE_NOOP("Actions", "Place the count area"),
              "C", checkable=True),
         _row("tool.ruler", QT_TRANSLATE_NOOP("Actions", "Ruler"), "L", checkable=True),

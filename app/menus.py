@@ -17,8 +17,8 @@ _MENUS: tuple[tuple[str, str], ...] = (
      "view.mag_20 view.mag_40 | view.rotate_cw view.rotate_ccw | slide.label view.full_screen"),
     ("&Layers", "layer.figures layer.area layer.fields layer.spots layer.regions layer.tissue "
      "layer.density layer.viewed"),
-    ("&Tools", "tool.select tool.add_mitosis | tool.polygon tool.rectangle | tool.area | "
-     "tool.ruler tool.calibrate"),
+    ("&Tools", "tool.select tool.add_mitosis | tool.polygon tool.rectangle tool.edit | "
+     "tool.area | tool.ruler tool.calibrate"),
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from app.shortcuts import WindowActions
 from app.viewer.toolbox import Toolbox
 from core.reading.view import DeskView
 
-_TOOLS = ("select", "add_mitosis", "polygon", "rectangle", "area", "ruler")
+_TOOLS = ("select", "add_mitosis", "polygon", "rectangle", "edit", "area", "ruler")
 _DRAWING = ("polygon", "rectangle")
 
 
@@ -47,6 +47,7 @@ class ToolStrip(QWidget):
             "add_mitosis": self.tr("Mitosis"),
             "polygon": self.tr("Region"),
             "rectangle": self.tr("Rectangle"),
+            "edit": self.tr("Edit region"),
             "area": self.tr("Count area"),
             "ruler": self.tr("Ruler"),
         }

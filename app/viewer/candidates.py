@@ -48,7 +48,7 @@ class CandidateLayer:
         self._selected = np.empty(0, np.int64)
         self._hovered: int | None = None
         self._stamps = StampBook()
-        self._picture: PanCache[QPixmap] = PanCache()
+        self._picture: PanCache[QImage] = PanCache()
 
     def set_view(self, view: DeskView | None) -> None:
         """Show a view's figures, none for None."""
@@ -104,7 +104,7 @@ class CandidateLayer:
         if len(rows) > MAX_STAMPED:
             dpr = painter.device().devicePixelRatioF()
             held = self._picture.at(transform, dpr, lambda wide: self._dots(wide, dpr))
-            painter.drawPixmap(_whole(held.dx, held.dy, dpr), held.value)
+            painter.drawImage(_whole(held.dx, held.dy, dpr), held.value)
             chosen = rows[np.isin(self._shown.keys[rows], self._selected)]
             self._halos(painter, transform, chosen[:MAX_STAMPED], radius)
         else:
@@ -153,7 +153,7 @@ class CandidateLayer:
             for x, y in transform.points_to_screen(self._shown.points0[which]).tolist():
                 painter.drawPixmap(QPointF(x, y) - middle, stamp)
 
-    def _dots(self, wide: ViewTransform, dpr: float) -> QPixmap:
+    def _dots(self, wide: ViewTransform, dpr: float) -> QImage:
         """All marks of a view as dots, thinned where they would cover each other."""
         rect = wide.visible_rect0()
         points, kinds = self._shown.points0, self._shown.kinds
@@ -161,9 +161,12 @@ class CandidateLayer:
         rows = np.flatnonzero(inside & (points[:, 1] >= rect.y0) & (points[:, 1] <= rect.y1))
         # Squares of the slide, not of the screen: the choice does not change while panning.
         squares = np.floor(points[rows] / (THIN_PX * wide.px0_per_px)).astype(np.int64)
-        upwards = rows[::-1]
-        number = (squares[:, 1] * (1 << 31) + squares[:, 0])[::-1]
-        rows = upwards[np.unique(number, return_index=True)[1]]
+        squares -= squares.min(axis=0)
+        columns, lines = (squares.max(axis=0) + 1).tolist()
+        most_important = np.full(columns * lines, -1)
+        # Of rows in one square the last one stays, and a later row matters more.
+        most_important[squares[:, 1] * columns + squares[:, 0]] = rows
+        rows = most_important[most_important >= 0]
         size = (round(wide.width_px * dpr), round(wide.height_px * dpr))
         image = QImage(*size, QImage.Format.Format_ARGB32_Premultiplied)
         image.fill(Qt.GlobalColor.transparent)
@@ -175,7 +178,7 @@ class CandidateLayer:
                 at = places[of_kind]
                 scatter(pixels, self._stamps.dot(kind, dpr), at[:, 0], at[:, 1])
         image.setDevicePixelRatio(dpr)
-        return QPixmap.fromImage(image)
+        return image
 
     def _hover_label(self, painter: QPainter, transform: ViewTransform, radius: float) -> None:
         if self._hovered is None or self._view is None:

@@ -60,6 +60,7 @@ class RegionEditTool(DrawingTool):
 
     def edit(self, region: RegionRecord | None) -> None:
         """Begin to edit a region, or let go of it."""
+        self._drawing += 1
         self._region = region
         self._held = self._lit = None
         self._changed = self._waiting = self._pulled = False
@@ -213,14 +214,17 @@ class RegionEditTool(DrawingTool):
             self.send(shapely.Polygon(self._ring0, self._holes), self.lineage)
 
     def _delete(self) -> None:
-        lineage = self.lineage
+        lineage, drawing = self.lineage, self._drawing
         self._waiting = True
-        self._room.ask(lambda desk: desk.delete_region(lineage), self._sent)
+        self._room.ask(
+            lambda desk: desk.delete_region(lineage), lambda view: self.stored(view, drawing)
+        )
 
-    def _sent(self, view: DeskView) -> None:
+    def stored(self, view: DeskView, drawing: int) -> None:
         """Go on with the version that is now on disk."""
-        self._waiting = self._changed = False
-        self._take_view(view)
+        if drawing == self._drawing:
+            self._waiting = self._changed = False
+            self._take_view(view)
 
     @Slot(object)
     def _take_view(self, view: DeskView) -> None:

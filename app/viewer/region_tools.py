@@ -40,6 +40,7 @@ class DrawingTool(BaseTool):
         super().__init__(room, parent)
         self.kind: RegionDrawn = "tumour"
         self._waiting = False
+        self._drawing = 0  # counts drawings: an answer clears only the one that it is about
 
     def fault(self, polygon0: shapely.Polygon) -> str:
         """Why a polygon cannot be a region, in plain words; empty if it can."""
@@ -56,9 +57,12 @@ class DrawingTool(BaseTool):
         self.message = self.fault(polygon0)
         if self.message:
             return False
-        kind = self.kind
+        kind, drawing = self.kind, self._drawing
         self._waiting = True
-        self._room.ask(lambda desk: desk.draw_region(kind, polygon0, lineage), self._sent)
+        self._room.ask(
+            lambda desk: desk.draw_region(kind, polygon0, lineage),
+            lambda view: self.stored(view, drawing),
+        )
         return True
 
     def answer_failed(self) -> None:
@@ -71,11 +75,13 @@ class DrawingTool(BaseTool):
     def cancelled(self) -> None:
         """Forget the drawing; what was sent goes on."""
         self._waiting = False
+        self._drawing += 1
         self.drop()
         super().cancelled()
 
-    def _sent(self, _view: DeskView) -> None:
-        if self._waiting:
+    def stored(self, view: DeskView, drawing: int) -> None:
+        """What was sent is on disk, and the region layer shows it."""
+        if drawing == self._drawing:
             self.cancelled()
 
 

@@ -250,6 +250,22 @@ def test_an_outline_larger_than_the_view_shows_no_edge(stack):
         assert not touched(painted(stack.tissue, at(40).panned(move, 0))).any()
 
 
+def test_a_ragged_outline_lies_on_the_tissue_and_follows_the_hand(stack):
+    turn = np.linspace(0, 2 * np.pi, 9000, endpoint=False)
+    radius = 900 + 40 * np.sin(300 * turn)
+    ragged = shapely.Polygon(np.column_stack((np.cos(turn), np.sin(turn))) * radius[:, None] + 1000)
+    stack.set_view(desk_view(pieces=(PieceView(0, ragged, 1.0, False),)))
+    transform = at(5)
+    before = painted(stack.tissue, transform)
+    rows, columns = np.nonzero(touched(before))
+    away0 = np.hypot(columns - WIDTH / 2, rows - HEIGHT / 2) * transform.px0_per_px
+    assert len(rows)
+    assert away0.min() > 800
+    assert away0.max() < 1000
+    after = painted(stack.tissue, transform.panned(30, 20))
+    assert (after[20:, 30:] == before[:-20, :-30]).mean() > 0.98
+
+
 def test_excluded_tissue_and_unread_windows_are_hatched(stack):
     box = shapely.box(600, 600, 1400, 1400)
     stack.set_view(
@@ -321,6 +337,18 @@ def test_viewed_areas_cover_what_was_viewed(stack):
     pixels = touched(painted(stack.viewed, at(10)))
     assert pixels[150, :180].all()
     assert not pixels[150, 250:].any()
+
+
+def test_density_keeps_to_the_tissue(stack, qtbot):
+    points = np.random.default_rng(3).normal(9000, 800, (40, 2))
+    left = PieceView(0, shapely.box(0, 0, 9000, 18_000), 1.0, False)
+    stack.set_visible("density", True)
+    stack.set_view(desk_view(figures(points, label=2), area=area((9000.0, 9000.0)), pieces=(left,)))
+    qtbot.waitUntil(lambda: stack.density.peak_per_mm2 > 0)
+    transform = ViewTransform((9000.0, 9000.0), 40.0, 0.0, 400, 400)
+    pixels = touched(painted(stack.density, transform))
+    assert pixels[200, 150:190].all()
+    assert not pixels[200, 215:].any()
 
 
 def test_layers_follow_the_room_and_let_go_of_a_closed_slide(stack):

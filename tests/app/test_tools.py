@@ -299,6 +299,25 @@ def test_what_the_desk_refuses_stays_for_editing():
     assert hand.tool.points0 == ()
 
 
+def test_a_failure_of_something_else_does_not_keep_a_stored_drawing():
+    room = room_with()
+    answers = []
+    room.ask = lambda change, done=None: answers.append(
+        lambda: (change(room.desk), done(room.view))
+    )
+    hand = drawn(room)
+    for place in SQUARE:
+        hand.click(*place)
+    hand.key(Qt.Key.Key_Return)
+    room.failed.emit(None)
+    (answer,) = answers
+    answer()
+    assert hand.tool.points0 == ()
+    hand.click(50, 50)
+    answer()  # late: about the drawing before
+    assert len(hand.tool.points0) == 1
+
+
 def test_a_rectangle_follows_a_turned_view():
     room = room_with()
     hand = Hand(RectangleTool(room), ViewTransform((2000.0, 1500.0), 4.0, 30.0, 800, 600))

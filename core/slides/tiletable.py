@@ -89,7 +89,10 @@ class TileTable:
                 index = row * tiles.columns + column
                 state = self._seen[level][index]
                 if state == _UNSEEN:
-                    data = self._bytes(int(tiles.offsets[index]), int(tiles.counts[index]))
+                    try:
+                        data = self._bytes(int(tiles.offsets[index]), int(tiles.counts[index]))
+                    except OSError:
+                        return False  # OpenSlide reads the same place next and says what is wrong
                     state = _SOUND if is_sound_jpeg(data) else _DOUBTFUL
                     self._seen[level][index] = state
                 if state == _DOUBTFUL:

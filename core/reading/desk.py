@@ -165,7 +165,7 @@ class Desk(DeskState):
             return view
         verdicts = [NewVerdict("imposter", candidate_id=int(key)) for key in figures.key[rest]]
         done = NewAcknowledgement("field done", run_id=run_id)
-        text = f"field done, {len(verdicts)} imposters"
+        text = "field done" if not verdicts else f"field done, imposters: {len(verdicts)}"
         return self._act(
             NewAction(text, verdicts=verdicts, acknowledgements=[done], method="field done")
         )

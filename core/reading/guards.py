@@ -23,10 +23,10 @@ def guard_places(
     Raises:
         InputError: a signed count rests on one of them.
     """
-    signed = ledger.signed(reader_id)
-    if not signed:
+    signed, places = ledger.signed(reader_id), list(places0)
+    if not signed or not places:
         return
-    points = shapely.points(list(places0))
+    points = shapely.points(places)
     for count in signed:
         versions = [r for r in ledger.region_versions if r.id == count.region_id]
         # Without a region, all tissue was counted.
@@ -63,8 +63,7 @@ def guard_undo(ledger: Ledger, reader_id: int, made: Contents) -> None:
     """
     consensus = any(verdict.consensus for verdict in made.verdicts)
     places = [ledger.points[verdict.point_id] for verdict in made.verdicts]
-    if places:
-        guard_places(ledger, places, None if consensus else reader_id)
+    guard_places(ledger, places, None if consensus else reader_id)
     areas = [region for region in made.regions if region.kind == "count_area"]
     for area in areas:
         guard_area(ledger, reader_id, str(area.properties.get("protocol", "")))

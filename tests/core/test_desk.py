@@ -240,6 +240,8 @@ def test_a_signed_count_is_frozen_until_it_is_reopened(desk, store, slide_id):
     left = int(desk.view().figures.key[0])
     assert said(desk.give([left], "imposter"))[left] == IMPOSTER  # elsewhere it goes on
     desk.undo()
+    assert desk.field_done().undo_text == "field done"  # it changes no verdict
+    desk.undo()
     with pytest.raises(InputError, match="why"):
         desk.reopen(" ")
     view = desk.reopen("a figure was missed")

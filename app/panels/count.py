@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.panels.case_list import CaseSlides
 from app.panels.checklist import Checklist
 from app.panels.count_number import CountNumber, differs
 from app.panels.count_parts import BlockerList, Note, PieceList, SpotList, label, line
@@ -86,6 +87,7 @@ class CountPanel(QWidget):
         self.spots_title = label(strong=True)
         self.spots = SpotList()
         self.spots.chosen.connect(self._look_at_spot)
+        self.case = CaseSlides(self._room)
         self.accept_spot = QPushButton(self.tr("Count at the chosen place"))
         self.accept_spot.clicked.connect(self._accept_spot)
 
@@ -120,7 +122,7 @@ class CountPanel(QWidget):
         body.addWidget(line())
         for widget in (self.area_text, self.area_state, self.follow, self.better):
             body.addWidget(widget)
-        for widget in (self.spots_title, self.spots, self.accept_spot):
+        for widget in (self.spots_title, self.spots, self.accept_spot, self.case):
             body.addWidget(widget)
         inner = QWidget()
         column = QVBoxLayout(inner)
@@ -186,6 +188,7 @@ class CountPanel(QWidget):
         self.body.setVisible(count is not None)
         if count is not None and area is not None:
             self._show_count(area, count)
+        self.case.show_view(view)
         self._show_tissue(view, locked=signed is not None)
         self._show_signature(view)
 

@@ -1,6 +1,7 @@
 """The count panel on a real room: what it shows, where its buttons lead, signing and reopening."""
 
 import pytest
+from desks import add_run, add_slide, candidate
 from desktops import guard_gui_thread
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel
@@ -255,6 +256,33 @@ def test_a_tick_that_is_refused_is_taken_back(qtbot, room, panel):
     with qtbot.waitSignal(room.failed, timeout=LONG_MS):
         panel.all_tumour.click()
     assert panel.all_tumour.isChecked()
+
+
+def test_the_slides_of_the_case_are_ranked_and_opened(
+    qtbot, room, panel, slide_file, tmp_path, monkeypatch
+):
+    store, slide_id = room.store, room.opened.slide_id
+    assert not panel.case.isVisible()
+    case_id = store.add_case("C")
+    other = add_slide(store, "cd")
+    add_run(store, other, [candidate(8000 + 50 * n, 8000, 0.9) for n in range(6)], "r2")
+    for one in (slide_id, other):
+        store.set_case(one, case_id)
+    room.close_slide()
+    room.open(slide_file)
+    qtbot.waitUntil(
+        lambda: room.view is not None and room.view.count is not None and room.view.spots_settled,
+        timeout=LONG_MS,
+    )
+    qtbot.waitUntil(lambda: len(panel.case.spots) == 2, timeout=LONG_MS)
+    rows = [panel.case.list.item(n).text() for n in range(2)]
+    assert rows == ["up to 6   –   cd.svs", "up to 5   –   s.tif"]
+    opened = []
+    monkeypatch.setattr(room, "open", opened.append)
+    for n in (1, 0):
+        rect = panel.case.list.visualItemRect(panel.case.list.item(n))
+        qtbot.mouseClick(panel.case.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    assert len(opened) == 1  # the slide that is open stays
 
 
 def test_without_a_slide_nothing_but_the_rule_is_shown(qtbot, tmp_path):

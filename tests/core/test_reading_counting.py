@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import shapely
+from desks import add_run, add_slide, candidate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading_ground import figures_at, full_ground, region, tissue_of
@@ -10,7 +11,7 @@ from reading_ground import figures_at, full_ground, region, tissue_of
 from core.counting.protocols import custom_protocol, get_protocol
 from core.geometry import Mpp
 from core.reading.areas import holds, make_area
-from core.reading.cases import CaseSpot, ranked, spot_of_count, spots_of_slide
+from core.reading.cases import ranked, slide_spot
 from core.reading.counting import (
     better_place,
     count_view,
@@ -23,7 +24,7 @@ from core.reading.ground import make_ground
 from core.reading.view import ATYPICAL, IMPOSTER, LABELS, MITOSIS, NONE, UNSURE, VERDICTS
 from core.review import is_mitosis
 from core.review import tally as tally_of_review
-from core.store.records import CountRecord, VerdictRecord
+from core.store import CountRecord, NewVerdict, VerdictRecord, open_store
 
 MPP = Mpp(0.25, 0.25)
 ONE = custom_protocol(1.0, "square")
@@ -168,21 +169,45 @@ def test_an_area_without_tissue_has_no_count():
     assert count_view(clusters(), area, ONE) is None
 
 
-def counted(slide_id, state="proposed", mitoses=3, mm2=2.37, protocol="vet_std", number=1):
-    return CountRecord(slide_id, protocol, state, mitoses, 2.37, mm2, "0", id=number)
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path / "s.sqlite") as store:
+        yield store
 
 
-def test_hot_spots_are_ranked_over_the_slides_of_a_case():
-    signed = spot_of_count(
-        2, "B", [counted(2, mitoses=20, number=9), counted(2, "signed", 12, number=5)], "vet_std"
+def test_the_slides_of_a_case_are_ranked_without_opening_their_files(store):
+    reader, other = store.add_reader("Ada"), store.add_reader("Ben")
+    dense, sparse, bare = (add_slide(store, name) for name in ("ab", "cd", "ef"))
+    near = [candidate(8000 + 50 * n, 8000, 0.9) for n in range(6)]
+    add_run(store, dense, [*near, candidate(30000, 30000, 0.9), candidate(8100, 8100, 0.1)])
+    add_run(store, sparse, [candidate(8000, 8000, 0.9), candidate(30000, 30000, 0.9)], "r2")
+
+    def spots(reader_id=reader, **how):
+        return [slide_spot(store, store.slide(i), ONE, reader_id, **how) for i in (sparse, dense)]
+
+    assert [(s.slide.id, s.mitoses) for s in ranked(spots())] == [(dense, 6), (sparse, 1)]
+    assert slide_spot(store, store.slide(bare), ONE, reader) is None
+    assert ranked([None]) == ()
+
+    first = next(iter(store.iter_candidates(store.runs(dense)[0].id))).id
+    store.give_verdicts(dense, reader, [NewVerdict("imposter", candidate_id=first)])
+    store.give_verdicts(sparse, reader, [NewVerdict("mitosis", place0=(8010.0, 8010.0))])
+    assert [s.mitoses for s in spots()] == [2, 5]
+    # Blinded, Ben sees no labels and not what Ada said.
+    assert [s.mitoses for s in spots(other, blinded=True)] == [0, 0]
+    store.add_region(dense, "tumour", shapely.box(20000, 20000, 40000, 40000).wkb)
+    assert [s.mitoses for s in spots()] == [2, 1]
+
+
+def test_a_signed_count_speaks_for_its_slide_to_its_reader(store):
+    reader, other = store.add_reader("Ada"), store.add_reader("Ben")
+    slide_id = add_slide(store)
+    run_id = add_run(store, slide_id, [candidate(8000, 8000, 0.9)])
+    store.add_count(
+        CountRecord(slide_id, ONE.id, "signed", 12, 1.0, 1.0, "0", run_id=run_id, reader_id=reader)
     )
-    assert (signed.mitoses, signed.state) == (12, "signed")
-    assert spot_of_count(3, "C", [counted(3, protocol="gist")], "vet_std") is None
-    spots = make_proposer(full_ground(), ONE).spots(clusters())
-    offers = [*spots_of_slide(1, "A", spots, 1.0), signed, CaseSpot(4, "D", 11, 0.5)]
-    order = ranked(offers)
-    assert [(spot.name, spot.mitoses) for spot in order] == [
-        ("A", 14), ("B", 12), ("D", 11), ("A", 11),
-    ]  # fmt: skip
-    assert order[2].per_mm2 == 22
-    assert order[0].centre0 == spots[0].centre0
+    slide = store.slide(slide_id)
+    own = slide_spot(store, slide, ONE, reader)
+    assert (own.mitoses, own.signed) == (12, True)
+    assert not slide_spot(store, slide, ONE, other).signed
+    assert not slide_spot(store, slide, get_protocol(), reader).signed

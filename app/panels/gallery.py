@@ -22,6 +22,7 @@ from app.actions import Keymap
 from app.crops import CropLoader
 from app.panels.gallery_filter import (
     STATES,
+    GalleryFilter,
     Sort,
     State,
     above,
@@ -274,10 +275,14 @@ class GalleryPanel(QWidget):
 
     # What the reader sets.
 
+    def _filter(self, wanted: GalleryFilter) -> None:
+        self._list.set_filter(wanted)
+        self.grid.show_start()
+
     @Slot(int)
     def _sorted(self, at: int) -> None:
         sort: Sort = self.sort.itemData(at)
-        self._list.set_filter(replace(self._list.filter, sort=sort))
+        self._filter(replace(self._list.filter, sort=sort))
 
     @Slot(int)
     def _resized(self, at: int) -> None:
@@ -287,17 +292,17 @@ class GalleryPanel(QWidget):
 
     @Slot(bool)
     def _area_toggled(self, on: bool) -> None:
-        self._list.set_filter(replace(self._list.filter, in_area=on))
+        self._filter(replace(self._list.filter, in_area=on))
 
     @Slot(bool)
     def _state_toggled(self, on: bool) -> None:
         states = frozenset(state for state, button in self.states.items() if button.isChecked())
-        self._list.set_filter(replace(self._list.filter, states=states))
+        self._filter(replace(self._list.filter, states=states))
 
     @Slot(int)
     def _slid(self, value: int) -> None:
-        self._list.set_filter(replace(self._list.filter, threshold=at_position(value / STEPS)))
+        self._filter(replace(self._list.filter, threshold=at_position(value / STEPS)))
 
     @Slot()
     def _list_again(self) -> None:
-        self._list.set_filter(self._list.filter)
+        self._filter(self._list.filter)

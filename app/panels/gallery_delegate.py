@@ -110,7 +110,10 @@ def _paint_crop(painter: QPainter, crop: QRectF, cell: Cell, theme: Theme) -> No
 def _paint_frame(painter: QPainter, crop: QRectF, cell: Cell, theme: Theme) -> None:
     colour = _FRAME[cell.kind]
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    if colour is not None:
+    if colour is None:
+        painter.setPen(QColor(theme.line))
+        painter.drawRect(crop.adjusted(-0.5, -0.5, 0.5, 0.5))
+    else:
         pen = QPen(colour, 3)
         pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
         painter.setPen(pen)

@@ -1,7 +1,5 @@
 """The grid of crops: paints and loads what is on the screen, however many figures there are."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Slot
 from PySide6.QtGui import (
@@ -25,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.crops import CropLoader, CropLook, CropPlace
 from app.panels.gallery_delegate import CELL_H, CELL_W, CROP_PX, Cell, caption_of, paint_cell
-from app.panels.gallery_filter import Rows, percent, review_queue
+from app.panels.gallery_filter import percent
 from app.panels.gallery_model import FigureList
 from app.room import Room
 from app.theme import theme_in_use
@@ -34,9 +32,6 @@ from app.viewer.marks import MarkKind, mark_kinds
 from core.errors import PixelSizeError
 from core.reading.view import VERDICTS, DeskView
 
-#: So many of the next figures are read ahead, and of those that Tab would go to.
-AHEAD = 8
-AHEAD_IN_QUEUE = 3
 BAR_UM = 10
 
 
@@ -57,6 +52,8 @@ class GalleryGrid(QAbstractScrollArea):
         self._kinds = np.empty(0, np.uint8)
         self._side_um, self._colour = 64.0, ColourSettings()
         self._anchor: int | None = None
+        self._top_key: int | None = None
+        self._follows = True
         self._pressed: QPoint | None = None
         self._kept: tuple[int, ...] = ()
         self._chosen = frozenset(room.selection)
@@ -84,6 +81,11 @@ class GalleryGrid(QAbstractScrollArea):
         """Show the crops in these colours."""
         self._colour = colour
         self._look_anew()
+
+    def show_start(self) -> None:
+        """Scroll to the current figure, or to the first one if it is not listed."""
+        self.verticalScrollBar().setValue(0)
+        self._show_current()
 
     def columns(self) -> int:
         """How many cells stand side by side."""
@@ -178,8 +180,15 @@ class GalleryGrid(QAbstractScrollArea):
     def _list_anew(self) -> None:
         self._anchor = None
         self._set_kinds()
+        top_key, follows = self._top_key, self._follows
         self._set_range()
-        self._show_current()
+        if follows:
+            self._show_current()
+        elif top_key is not None and (place := self._list.position(top_key)) is not None:
+            # A reader who scrolled away stays there while candidates come in.
+            bar = self.verticalScrollBar()
+            bar.setValue(place // self.columns() * CELL_H + bar.value() % CELL_H)
+        self._note_top()
         self._want()
         self.viewport().update()
 
@@ -193,6 +202,7 @@ class GalleryGrid(QAbstractScrollArea):
     def _selected(self, keys: tuple[int, ...]) -> None:
         self._chosen = frozenset(keys)
         self._show_current()
+        self._note_top()
         self._want()
         self.viewport().update()
 
@@ -204,6 +214,7 @@ class GalleryGrid(QAbstractScrollArea):
 
     @Slot(int)
     def _moved(self, value: int) -> None:
+        self._note_top()
         self._want()
         self.viewport().update()
 
@@ -249,6 +260,14 @@ class GalleryGrid(QAbstractScrollArea):
     def _left(self) -> int:
         return max(0, self.viewport().width() - self.columns() * CELL_W) // 2
 
+    def _note_top(self) -> None:
+        """Note what is at the top, and whether the current figure is in sight."""
+        visible = self.visible_places()
+        self._top_key = int(self._list.keys[visible.start]) if len(visible) else None
+        selection = self._room.selection
+        place = self._list.position(selection[0]) if selection else None
+        self._follows = place is not None and place in visible
+
     def _show_current(self) -> None:
         """Scroll as little as shows the current figure whole, and a part of the next row."""
         selection = self._room.selection
@@ -268,29 +287,12 @@ class GalleryGrid(QAbstractScrollArea):
         view = self._list.view
         if view is None:
             return
-        rows = list(dict.fromkeys(self._rows_wanted(view)))
+        visible = self.visible_places() if self.isVisible() else range(0)
+        rows = list(dict.fromkeys(self._list.rows_ahead(self._room.selection, visible)))
         figures = view.figures
         keys = figures.key[rows].tolist()
         xs, ys = figures.x0[rows].tolist(), figures.y0[rows].tolist()
         self._loader.want([CropPlace(*at) for at in zip(keys, xs, ys, strict=True)])
-
-    def _rows_wanted(self, view: DeskView) -> Iterator[int]:
-        selection = self._room.selection
-        row = view.figures.row(selection[0]) if selection else None
-        listed: Rows = self._list.rows
-        visible = self.visible_places()
-        if row is not None:
-            yield row
-            place = self._list.position(selection[0])
-            if place is not None:
-                yield from listed[place + 1 : place + 1 + AHEAD].tolist()
-        if self.isVisible():
-            yield from listed[visible.start : visible.stop].tolist()
-        yield from review_queue(view, first=AHEAD_IN_QUEUE).tolist()
-        if self.isVisible():
-            margin = len(visible)
-            yield from listed[visible.stop : visible.stop + margin].tolist()
-            yield from listed[max(0, visible.start - margin) : visible.start].tolist()
 
     # The mouse.
 

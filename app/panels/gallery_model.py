@@ -1,5 +1,6 @@
 """The figures listed, in order: what the gallery shows and the keys walk through."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,13 @@ from app.panels.gallery_filter import (
     in_scope,
     in_state,
     ordered,
+    review_queue,
 )
 from core.reading.view import DeskView
+
+#: So many of the next figures are read ahead, and of those that Tab would go to.
+AHEAD = 8
+AHEAD_IN_QUEUE = 3
 
 
 class FigureList(QObject):
@@ -74,6 +80,30 @@ class FigureList(QObject):
         if row is None or self._place[row] < 0:
             return None
         return int(self._place[row])
+
+    def rows_ahead(self, selection: Sequence[int], visible: range) -> Iterator[int]:
+        """Rows of the figures whose crops are wanted, the most wanted first; some come twice.
+
+        The current figure, the next ones, all that are visible, those that Tab would go to, and a
+        screen after and before.
+
+        Args:
+            selection: keys, the current one first.
+            visible: places on the screen.
+        """
+        view, rows = self.view, self.rows
+        if view is None:
+            return
+        current = view.figures.row(selection[0]) if selection else None
+        if current is not None:
+            yield current
+            place = self._place[current]
+            if place >= 0:
+                yield from rows[place + 1 : place + 1 + AHEAD].tolist()
+        yield from rows[visible.start : visible.stop].tolist()
+        yield from review_queue(view, first=AHEAD_IN_QUEUE).tolist()
+        yield from rows[visible.stop : visible.stop + len(visible)].tolist()
+        yield from rows[max(0, visible.start - len(visible)) : visible.start].tolist()
 
     def outdated(self) -> int:
         """How many are listed though their verdict no longer fits the filter."""

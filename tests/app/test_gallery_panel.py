@@ -220,3 +220,29 @@ def test_cells_keep_their_places_when_the_panel_grows(shown, qtbot):
     panel.resize(5 * CELL_W + 60, 4 * CELL_H)
     assert first in panel.grid.visible_places()
     assert panel.grid.place_at(QPoint(1, 1)) is None or panel.grid.columns() == 5
+
+
+def test_candidates_that_come_in_do_not_move_what_a_reader_scrolled_to(shown, qtbot):
+    view = many(300)
+    panel, room, _ = shown(view)
+    panel.grid.verticalScrollBar().setValue(20 * CELL_H + 40)
+    top = panel.grid.visible_places().start
+    key = int(panel._list.keys[top])
+    rng = np.random.default_rng(9)
+    more = np.concatenate([view.figures.probability, rng.uniform(0.2, 1, 200)])
+    places = np.column_stack([rng.uniform(100, 1200, 500), rng.uniform(100, 1200, 500)])
+    room.view = asking(desk_view(figures(places, probability=more), area=area()))
+    room.view_changed.emit(room.view)
+    assert len(panel._list.keys) == 500
+    place = panel._list.position(key)
+    assert place != top
+    assert place in panel.grid.visible_places()
+
+
+def test_another_order_begins_at_its_start(shown, qtbot):
+    panel, _, _ = shown(many(300))
+    bar = panel.grid.verticalScrollBar()
+    bar.setValue(20 * CELL_H)
+    panel.sort.setCurrentIndex(2)
+    panel.sort.activated.emit(2)
+    assert bar.value() == 0

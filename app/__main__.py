@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from app import __version__
+from app.commands.desktop import only_slides, open_desktop
 from app.paths import log_file
 from core.cancel import Cancelled
 from core.errors import UserError
@@ -50,9 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from app.cli import app, with_command
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    slides = only_slides(given)
+    if slides is not None:  # without loading what the other commands need
+        return open_desktop(slides)
+    from app.cli import app
 
-    given = with_command(sys.argv[1:] if arguments is None else arguments)
     status = app(given, prog_name="mitoscope", standalone_mode=False)
     return status if isinstance(status, int) else DONE
 

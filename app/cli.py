@@ -1,8 +1,5 @@
 """The command line as a table: one line for each subcommand, whose module says the rest."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import typer
 
 from app.commands.analyze import analyze
@@ -27,19 +24,3 @@ app.command("evaluate")(evaluate)
 app.command("demo")(demo)
 app.add_typer(train_app, name="train")
 app.add_typer(benchmark_app, name="benchmark")
-
-
-def with_command(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `desktop` in front where they name no command.
-
-    A double click or a drop on the icon hands over nothing but slide files. What is neither a file
-    nor looks like one is left to the command line, which says what commands there are.
-    """
-    given = list(arguments)
-    if all(not text.startswith("-") and _looks_like_file(text) for text in given):
-        return ["desktop", *given]
-    return given
-
-
-def _looks_like_file(text: str) -> bool:
-    return bool(Path(text).suffix) or Path(text).is_file()

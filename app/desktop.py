@@ -77,6 +77,8 @@ class Desktop(QObject):
             self.room, self.worker, self.preferences, load_protocols(), aliases or Aliases()
         )
         self.window.close_requested.connect(self.stop)
+        if store.journal_note:  # read-only, or on a network share, where WAL cannot be used
+            self.window.show_note(store.journal_note)
         self.bridge.user_error.connect(self.window.show_error)
         self.bridge.bug.connect(self.show_crash)
 

@@ -26,6 +26,7 @@ class Preferences(QObject):
         super().__init__(parent)
         self.settings = settings
         self._path, self._io = path, io
+        self._waiting = False  # whether a write is on its way; it takes the newest with it
 
     def change(self, **values: Any) -> None:
         """Set some of them; written soon, told at once."""
@@ -33,7 +34,12 @@ class Preferences(QObject):
         if new == self.settings:
             return
         self.settings = new
-        path = self._path
-        if path is not None:
-            self._io.submit(lambda: save_settings(path, new))
+        if self._path is not None and not self._waiting:
+            self._waiting = True
+            self._io.submit(self._write)
         self.changed.emit(new)
+
+    def _write(self) -> None:
+        self._waiting = False
+        if self._path is not None:
+            save_settings(self._path, self.settings)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from app.actions import Keymap
@@ -125,6 +125,7 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         room, menus = self.room, self.menus
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._scheme_changed)
         room.slide_opened.connect(self._slide_opened)
         room.slide_closing.connect(self._show_title)
         room.view_changed.connect(self._show_title)
@@ -259,6 +260,10 @@ class Window(QMainWindow):
         if settings.hide_names != self.room.hide_names:
             self.room.set_hide_names(settings.hide_names)
             self.slides.renew()
+
+    @Slot()
+    def _scheme_changed(self) -> None:
+        self._preferences_changed(self.preferences.settings)
 
     @Slot()
     def _keys_changed(self) -> None:

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtGui import QWindow
 
-_WOKEN_BY = (QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel)
+# A key that is a shortcut comes as an override only.
+_WOKEN_BY = (
+    QEvent.Type.ShortcutOverride,
+    QEvent.Type.KeyPress,
+    QEvent.Type.MouseButtonPress,
+    QEvent.Type.Wheel,
+)
 
 
 class IdleWatch(QObject):
@@ -20,7 +26,8 @@ class IdleWatch(QObject):
         clock: gives seconds.
 
     Signals:
-        woken: somebody came back; `confirm` says that it is known who.
+        woken: somebody came back; `confirm` says that it is known who. Until then every key and
+            click does this again.
     """
 
     woken = Signal()
@@ -54,6 +61,7 @@ class IdleWatch(QObject):
         if event.type() not in _WOKEN_BY:
             return False
         if self._clock() - self._last_s > self.after_s:
+            event.accept()  # an override that nobody accepts is tried as a shortcut
             self.woken.emit()
             return True
         self._last_s = self._clock()

@@ -1,9 +1,13 @@
 """The whole program on a small slide, with tiny models, as a reader uses it."""
 
 import logging
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 from blobs import blob_slide
@@ -11,12 +15,14 @@ from desktops import LONG_MS, HeldDetector, guard_gui_thread, tiny_models
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
-from app.desktop import build
+from app.commands.desktop import only_slides
+from app.desktop import _open_some_store, build
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.sign import SignDialog
 from app.worker import desktop_models
+from core.errors import DeviceError, ModelError
 from core.reading.view import IMPOSTER, MITOSIS, NONE
 from core.settings import Settings
 from core.store import open_store
@@ -223,19 +229,63 @@ def test_candidates_appear_while_another_slide_is_analysed_on_their_own_slide_on
     assert len(desktop.room.view.figures) >= 12
 
 
-def test_a_model_that_is_missing_is_a_plain_message(qtbot, make_desktop, slide_files):
-    from core.errors import ModelError
-
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModelError("The weights mitoscope-detector-1 are missing."), "weights"),
+        (DeviceError("There is not enough memory to run the model."), "not enough memory"),
+    ],
+)
+def test_missing_weights_or_memory_are_a_plain_message(
+    qtbot, make_desktop, slide_files, error, words
+):
     def load(_device):
-        raise ModelError("The weights mitoscope-detector-1 are missing.", "Install them again.")
+        raise error
 
     desktop = make_desktop(load=load)
     open_in(qtbot, desktop, slide_files[0])
     with qtbot.waitSignal(desktop.worker.failed, timeout=LONG_MS):
         press(desktop, Qt.Key.Key_F5)
-    assert "weights mitoscope-detector-1 are missing" in desktop.window.analysis.trouble_text.text()
+    assert words in desktop.window.analysis.trouble_text.text()
     assert desktop.window.analysis.trouble.isVisibleTo(desktop.window.analysis)
     assert desktop.room.opened is not None
+
+
+def test_a_slide_file_that_is_gone_is_told_and_can_be_relocated(
+    qtbot, make_desktop, slide_files, tmp_path
+):
+    here, there = tmp_path / "here.tif", tmp_path / "there.tif"
+    shutil.copy(slide_files[0], here)
+    desktop = make_desktop()
+    open_in(qtbot, desktop, here)
+    slide_id = desktop.room.opened.slide_id
+    here.rename(there)
+    with qtbot.waitSignal(desktop.worker.failed, timeout=LONG_MS):
+        press(desktop, Qt.Key.Key_F5)
+    assert "There is no slide" in desktop.window.analysis.trouble_text.text()
+    slides = desktop.window.slides
+    with qtbot.waitSignal(slides.listed, timeout=LONG_MS) as listed:
+        slides.renew()
+    assert [slide.missing for case in listed.args[0] for slide in case.slides] == [True]
+    with qtbot.waitSignal(slides.failed, timeout=LONG_MS) as refused:
+        slides.relocate(slide_id, slide_files[1])
+    assert "another slide" in refused.args[0].message
+    with qtbot.waitSignal(slides.listed, timeout=LONG_MS) as listed:
+        slides.relocate(slide_id, there)
+    assert [slide.missing for case in listed.args[0] for slide in case.slides] == [False]
+
+
+def test_two_windows_on_one_store_both_give_verdicts(qtbot, make_desktop, slide_files):
+    first, second = make_desktop(), make_desktop()
+    for desktop in (first, second):
+        open_in(qtbot, desktop, slide_files[0])
+    for x0, desktop in ((400, first), (600, second)):
+        desktop.room.ask(lambda desk, x0=x0: desk.place(x0, 400))
+        qtbot.waitUntil(lambda desktop=desktop: len(desktop.room.view.figures) > 0, timeout=LONG_MS)
+    second.room.ask(lambda desk: desk.refresh())
+    qtbot.waitUntil(lambda: len(second.room.view.figures) == 2, timeout=LONG_MS)
+    for desktop in (first, second):
+        assert desktop.window.viewing.notes.error_text == ""
 
 
 def test_a_slide_without_pixel_size_asks_for_it_and_takes_it(qtbot, make_desktop, tmp_path):
@@ -356,3 +406,42 @@ def test_torch_is_not_imported_before_the_first_analysis():
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
     assert desktop_models.__module__ == "app.worker"
+
+
+@pytest.mark.parametrize("answer", ["Only look", "Quit"])
+def test_a_store_of_a_newer_version_is_told_before_the_window(qapp, tmp_path, monkeypatch, answer):
+    path = tmp_path / "newer.sqlite"
+    open_store(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    asked = []
+
+    def answered(box):
+        asked.append(box.text())
+        button = next(b for b in box.buttons() if b.text() == answer)
+        monkeypatch.setattr(QMessageBox, "clickedButton", lambda _box: button)
+        return 0
+
+    monkeypatch.setattr(QMessageBox, "exec", answered)
+    with ExitStack() as stack:
+        store, note = _open_some_store(path, stack)
+        assert "newer" in asked[0]
+        if answer == "Quit":
+            assert store is None
+        else:
+            assert note.startswith("Nothing is kept")
+            assert store.path != path
+            store.close()
+            folder = store.path.parent
+    if answer != "Quit":
+        assert not folder.exists()
+
+
+def test_arguments_that_are_slides_open_the_desktop_and_others_do_not(tmp_path):
+    slide = tmp_path / "no suffix"
+    slide.touch()
+    assert only_slides([]) == []
+    assert only_slides([str(slide), "b.svs"]) == [slide, Path("b.svs")]
+    assert only_slides(["analyze", "b.svs"]) is None
+    assert only_slides(["analyse"]) is None
+    assert only_slides(["--help"]) is None

@@ -75,7 +75,7 @@ class CountNumber(QWidget):
         parts = [] if category.category else [category.reason]
         if names:
             parts.append(self.tr("{0}: {1}").format(category.unit, names))
-        self.rule.setText(" ".join(parts))
+        self.rule.setText("\n".join(parts))
         others = [name for name in category.reached if name != category.category]
         near = category.near_border and bool(others)
         self.near_border.show_text(

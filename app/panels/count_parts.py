@@ -219,17 +219,23 @@ class BlockerRow(QWidget):
 
     def __init__(self, blocker: Blocker, action: str) -> None:
         super().__init__()
-        self._blocker = blocker
+        self.blocker = blocker
+        self.text = label(blocker.text)
         self.button = QPushButton(action)
         self.button.clicked.connect(self._press)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 2, 0, 2)
-        row.addWidget(label(blocker.text), 1)
+        row.addWidget(self.text, 1)
         row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
+
+    def show_blocker(self, blocker: Blocker) -> None:
+        """Show another one of the same kind."""
+        self.blocker = blocker
+        self.text.setText(blocker.text)
 
     @Slot()
     def _press(self) -> None:
-        self.pressed.emit(self._blocker)
+        self.pressed.emit(self.blocker)
 
 
 class BlockerList(QWidget):
@@ -243,17 +249,17 @@ class BlockerList(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[Blocker, ...] = ()
         self.rows: list[BlockerRow] = []
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
 
     def show_blockers(self, blockers: Sequence[Blocker]) -> None:
-        """Show other ones."""
-        if tuple(blockers) == self._shown:
+        """Show other ones; of the same kinds the rows stay, as after each verdict."""
+        if [row.blocker.kind for row in self.rows] == [blocker.kind for blocker in blockers]:
+            for row, blocker in zip(self.rows, blockers, strict=True):
+                row.show_blocker(blocker)
             return
-        self._shown = tuple(blockers)
         for row in self.rows:
             self._column.removeWidget(row)
             row.hide()

@@ -31,12 +31,10 @@ class ReadersPanel(QWidget):
     Signals:
         reader_chosen: name of the reader who sits down; the room knows already.
         reader_confirmed: no payload: the reader said who they are.
-        confirmation_declined: no payload: the question after idle time was closed unanswered.
     """
 
     reader_chosen = Signal(str)
     reader_confirmed = Signal()
-    confirmation_declined = Signal()
 
     def __init__(self, room: Room, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -237,14 +235,13 @@ class ReadersPanel(QWidget):
         """Ask whether the reader is still the same, after idle time."""
         name = self._room.reader_name
         question = self.tr("Nobody read for a while. Is it still {0}?").format(name)
-        self._ask_reader(question, name).rejected.connect(self.confirmation_declined)
+        self._ask_reader(question, name)
 
-    def _ask_reader(self, question: str, name: str) -> ReaderDialog:
+    def _ask_reader(self, question: str, name: str) -> None:
         dialog = ReaderDialog(question, name, sorted(self._names.values()), self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(self._reader_answered)
         dialog.open()
-        return dialog
 
     @Slot(str)
     def _reader_answered(self, name: str) -> None:

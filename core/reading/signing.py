@@ -91,8 +91,8 @@ def _windows(
         found.append(Blocker("failed", text, place0=_middle(hit[0], open0)))
     hit = [] if blur_acknowledged else _overlapping(blurred0, open0)
     if hit:
-        said = _counted(len(hit), "part", "parts")
-        text = f"{said} of the count area out of focus, not yet acknowledged."
+        said = _counted(len(hit), "window is", "windows are")
+        text = f"{said} out of focus in the count area, not yet acknowledged."
         found.append(Blocker("blur", text, place0=_middle(hit[0], open0)))
     return found
 

@@ -1,6 +1,7 @@
 """The count panel on a real room: what it shows, where its buttons lead, signing and reopening."""
 
 import pytest
+from blobs import blob_slide
 from desks import add_run, add_slide, candidate
 from desktops import guard_gui_thread
 from PySide6.QtCore import Qt
@@ -138,7 +139,7 @@ def test_a_click_on_a_hot_spot_goes_there_and_a_button_counts_there(qtbot, room,
 
 def test_each_blocker_leads_to_its_first_offender(qtbot, room, panel):
     went = places(room)
-    texts = {row._blocker.kind: row for row in panel.blockers.rows}
+    texts = {row.blocker.kind: row for row in panel.blockers.rows}
     assert set(texts) == {"tumour", "unreviewed"}
     assert not panel.sign_button.isEnabled()
     with qtbot.waitSignal(panel.tumour_drawing_requested):
@@ -149,14 +150,14 @@ def test_each_blocker_leads_to_its_first_offender(qtbot, room, panel):
     assert room.selection == (most,)
     assert (went[0].x0, went[0].y0) == (700, 700)
     asked(qtbot, room, lambda desk: desk.give([most], "unsure"))
-    kinds = [row._blocker.kind for row in panel.blockers.rows]
+    kinds = [row.blocker.kind for row in panel.blockers.rows]
     assert kinds == ["tumour", "unsure", "unreviewed"]
 
 
 def test_all_tissue_is_tumour_is_recorded(qtbot, room, panel):
     panel.all_tumour.click()
     qtbot.waitUntil(lambda: room.view.all_tissue_is_tumour, timeout=LONG_MS)
-    assert "tumour" not in [row._blocker.kind for row in panel.blockers.rows]
+    assert "tumour" not in [row.blocker.kind for row in panel.blockers.rows]
     assert panel.all_tumour.isChecked()
 
 
@@ -338,3 +339,21 @@ def test_a_text_beside_a_box_ticks_it(qtbot):
     assert checklist.ticks["Count."]
     checklist.show_points(("Look.", "Count."), 2)
     assert not checklist.ticks["Count."]
+
+
+def test_without_a_pixel_size_there_is_no_count_but_a_way_to_set_it(qtbot, tmp_path):
+    path = tmp_path / "s.tif"
+    blob_slide(path, 900, 700, mpp=None, count=3, margin0=150)
+    store = open_store(tmp_path / "s.sqlite")
+    room = Room(store, GuiBridge(), "Ada", backend="openslide")
+    panel = CountPanel(room, PROTOCOLS)
+    qtbot.addWidget(panel)
+    panel.show()
+    room.open(path)
+    qtbot.waitUntil(lambda: room.view is not None, timeout=LONG_MS)
+    assert "no pixel size" in panel.trouble.text.text()
+    assert not panel.body.isVisible()
+    assert not panel.sign_button.isVisible()
+    with qtbot.waitSignal(panel.calibration_requested):
+        panel.calibrate.click()
+    close_room(room)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.errors import StoreError
 from core.store.v1 import STATEMENTS as V1_STATEMENTS
+from core.store.v2 import STATEMENTS as V2_STATEMENTS
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,65 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _add_reading(connection: sqlite3.Connection) -> None:
+    """Version 2: cases, actions (the undo steps), acknowledgements, view states, viewed areas.
+
+    Every table is made anew and takes over its rows: SQLite cannot add the new references and
+    checks to a table that is there.
+    """
+    old = _set_aside(connection)
+    for statement in V2_STATEMENTS:
+        connection.execute(statement)
+    _add_actions_of_verdicts(connection, "old_verdicts")
+    for table in old:
+        kept = [name for name in _columns(connection, f"old_{table}") if name != "action"]
+        source = ", ".join(kept)
+        into, values = source, source
+        if table == "verdicts":
+            into += ", action_id"
+            values += ", (SELECT id FROM temp.action_ids WHERE action = old_verdicts.action)"
+        connection.execute(f"INSERT INTO {table} ({into}) SELECT {values} FROM old_{table}")
+        connection.execute(f"DROP TABLE old_{table}")
+    connection.execute("DROP TABLE temp.action_ids")
+
+
+def _set_aside(connection: sqlite3.Connection) -> list[str]:
+    """Drop triggers and indexes, and put `old_` before the name of every table; their names."""
+    rows = connection.execute(
+        "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL"
+    ).fetchall()
+    for kind in ("trigger", "index"):
+        for name in (name for of, name in rows if of == kind):
+            connection.execute(f"DROP {kind.upper()} {name}")
+    tables = [name for of, name in rows if of == "table"]
+    for name in tables:
+        connection.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
+    return tables
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _add_actions_of_verdicts(connection: sqlite3.Connection, verdicts: str) -> None:
+    """An action for each that verdicts named by a text; `temp.action_ids` maps text to id."""
+    connection.execute("CREATE TEMP TABLE action_ids (action TEXT PRIMARY KEY, id INTEGER)")
+    connection.execute(
+        f"INSERT INTO temp.action_ids SELECT action, row_number() OVER (ORDER BY min(id)) "
+        f"FROM {verdicts} GROUP BY action"
+    )
+    connection.execute(
+        "INSERT INTO actions (id, slide_id, reader_id, text, undoes_id, acted_at) "
+        "SELECT m.id, v.slide_id, v.reader_id, v.value, "
+        "(SELECT n.id FROM temp.action_ids n "
+        f"JOIN {verdicts} u ON u.action = n.action WHERE u.id = v.undoes_id), v.decided_at "
+        f"FROM temp.action_ids m JOIN {verdicts} v ON v.id = "
+        f"(SELECT min(w.id) FROM {verdicts} w WHERE w.action = m.action) ORDER BY m.id"
+    )
+
+
 # Step n lifts version n to n + 1. Never edit one that was released: add the next.
-LADDER: tuple[Step, ...] = (_create,)
+LADDER: tuple[Step, ...] = (_create, _add_reading)
 
 
 def store_version(connection: sqlite3.Connection) -> int:

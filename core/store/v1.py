@@ -3,14 +3,6 @@
 # ruff: noqa: E501  (as SQLite keeps it)
 
 STATEMENTS: tuple[str, ...] = (
-    """CREATE TABLE cases (
-    id INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    added_at TEXT NOT NULL,
-    CONSTRAINT pk_cases PRIMARY KEY (id),
-    CONSTRAINT ck_cases_name CHECK (length(name) > 0),
-    CONSTRAINT uq_cases_name UNIQUE (name)
-)""",
     """CREATE TABLE events (
     id INTEGER NOT NULL,
     at TEXT NOT NULL,
@@ -55,29 +47,25 @@ STATEMENTS: tuple[str, ...] = (
     width0 INTEGER NOT NULL,
     height0 INTEGER NOT NULL,
     vendor TEXT NOT NULL,
-    case_id INTEGER,
     added_at TEXT NOT NULL,
-    opened_at TEXT,
     CONSTRAINT pk_slides PRIMARY KEY (id),
     CONSTRAINT uq_slides_identity_kind_identity UNIQUE (identity_kind, identity),
-    CONSTRAINT ck_slides_size CHECK (width0 > 0 AND height0 > 0),
-    CONSTRAINT fk_slides_case_id_cases FOREIGN KEY(case_id) REFERENCES cases (id) ON DELETE RESTRICT
+    CONSTRAINT ck_slides_size CHECK (width0 > 0 AND height0 > 0)
 )""",
-    """CREATE INDEX ix_slides_case_id ON slides (case_id)""",
-    """CREATE TABLE actions (
+    """CREATE TABLE calibrations (
     id INTEGER NOT NULL,
     slide_id INTEGER NOT NULL,
-    reader_id INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    undoes_id INTEGER,
-    acted_at TEXT NOT NULL,
-    CONSTRAINT pk_actions PRIMARY KEY (id),
-    CONSTRAINT fk_actions_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_actions_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT,
-    CONSTRAINT uq_actions_undoes_id UNIQUE (undoes_id),
-    CONSTRAINT fk_actions_undoes_id_actions FOREIGN KEY(undoes_id) REFERENCES actions (id) ON DELETE RESTRICT
+    mpp_x REAL NOT NULL,
+    mpp_y REAL NOT NULL,
+    origin TEXT NOT NULL,
+    reader_id INTEGER,
+    created_at TEXT NOT NULL,
+    CONSTRAINT pk_calibrations PRIMARY KEY (id),
+    CONSTRAINT ck_calibrations_mpp CHECK (mpp_x > 0 AND mpp_y > 0),
+    CONSTRAINT fk_calibrations_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
+    CONSTRAINT fk_calibrations_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT
 )""",
-    """CREATE INDEX ix_actions_slide_id_reader_id ON actions (slide_id, reader_id)""",
+    """CREATE INDEX ix_calibrations_slide_id ON calibrations (slide_id)""",
     """CREATE TABLE points (
     id INTEGER NOT NULL,
     slide_id INTEGER NOT NULL,
@@ -89,44 +77,6 @@ STATEMENTS: tuple[str, ...] = (
     CONSTRAINT fk_points_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT
 )""",
     """CREATE INDEX ix_points_slide_id ON points (slide_id)""",
-    """CREATE TABLE view_states (
-    slide_id INTEGER NOT NULL,
-    reader_id INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    saved_at TEXT NOT NULL,
-    CONSTRAINT pk_view_states PRIMARY KEY (slide_id, reader_id),
-    CONSTRAINT fk_view_states_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_view_states_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT
-)""",
-    """CREATE TABLE viewed_areas (
-    slide_id INTEGER NOT NULL,
-    reader_id INTEGER NOT NULL,
-    rows INTEGER NOT NULL,
-    cols INTEGER NOT NULL,
-    cell0 REAL NOT NULL,
-    bits BLOB NOT NULL,
-    saved_at TEXT NOT NULL,
-    CONSTRAINT pk_viewed_areas PRIMARY KEY (slide_id, reader_id),
-    CONSTRAINT ck_viewed_areas_size CHECK (rows > 0 AND cols > 0 AND cell0 > 0),
-    CONSTRAINT fk_viewed_areas_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_viewed_areas_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT
-)""",
-    """CREATE TABLE calibrations (
-    id INTEGER NOT NULL,
-    slide_id INTEGER NOT NULL,
-    mpp_x REAL,
-    mpp_y REAL,
-    origin TEXT NOT NULL,
-    reader_id INTEGER,
-    action_id INTEGER,
-    created_at TEXT NOT NULL,
-    CONSTRAINT pk_calibrations PRIMARY KEY (id),
-    CONSTRAINT ck_calibrations_mpp CHECK ((mpp_x > 0 AND mpp_y > 0) OR (mpp_x IS NULL AND mpp_y IS NULL)),
-    CONSTRAINT fk_calibrations_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_calibrations_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_calibrations_action_id_actions FOREIGN KEY(action_id) REFERENCES actions (id) ON DELETE RESTRICT
-)""",
-    """CREATE INDEX ix_calibrations_slide_id ON calibrations (slide_id)""",
     """CREATE TABLE regions (
     id INTEGER NOT NULL,
     slide_id INTEGER NOT NULL,
@@ -136,15 +86,13 @@ STATEMENTS: tuple[str, ...] = (
     wkb BLOB,
     properties TEXT NOT NULL,
     reader_id INTEGER,
-    action_id INTEGER,
     created_at TEXT NOT NULL,
     CONSTRAINT pk_regions PRIMARY KEY (id),
     CONSTRAINT uq_regions_lineage_version UNIQUE (lineage, version),
     CONSTRAINT ck_regions_kind CHECK (kind IN ('tumour', 'excluded', 'count_area')),
     CONSTRAINT ck_regions_version CHECK (version >= 1),
     CONSTRAINT fk_regions_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_regions_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_regions_action_id_actions FOREIGN KEY(action_id) REFERENCES actions (id) ON DELETE RESTRICT
+    CONSTRAINT fk_regions_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT
 )""",
     """CREATE INDEX ix_regions_slide_id ON regions (slide_id)""",
     """CREATE TABLE detection_sets (
@@ -222,23 +170,6 @@ STATEMENTS: tuple[str, ...] = (
     CONSTRAINT ck_windows_state CHECK (state IN ('done', 'failed')),
     CONSTRAINT fk_windows_detection_set_id_detection_sets FOREIGN KEY(detection_set_id) REFERENCES detection_sets (id) ON DELETE CASCADE
 )""",
-    """CREATE TABLE acknowledgements (
-    id INTEGER NOT NULL,
-    slide_id INTEGER NOT NULL,
-    reader_id INTEGER NOT NULL,
-    run_id INTEGER,
-    kind TEXT NOT NULL,
-    value BOOLEAN NOT NULL,
-    action_id INTEGER NOT NULL,
-    acknowledged_at TEXT NOT NULL,
-    CONSTRAINT pk_acknowledgements PRIMARY KEY (id),
-    CONSTRAINT ck_acknowledgements_kind CHECK (kind IN ('all tissue is tumour', 'blur', 'field done')),
-    CONSTRAINT fk_acknowledgements_slide_id_slides FOREIGN KEY(slide_id) REFERENCES slides (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_acknowledgements_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_acknowledgements_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_acknowledgements_action_id_actions FOREIGN KEY(action_id) REFERENCES actions (id) ON DELETE RESTRICT
-)""",
-    """CREATE INDEX ix_acknowledgements_slide_id ON acknowledgements (slide_id)""",
     """CREATE TABLE counts (
     id INTEGER NOT NULL,
     slide_id INTEGER NOT NULL,
@@ -299,7 +230,7 @@ STATEMENTS: tuple[str, ...] = (
     value TEXT NOT NULL,
     atypical BOOLEAN NOT NULL,
     consensus BOOLEAN NOT NULL,
-    action_id INTEGER NOT NULL,
+    action TEXT NOT NULL,
     method TEXT NOT NULL,
     reason TEXT NOT NULL,
     undoes_id INTEGER,
@@ -311,7 +242,6 @@ STATEMENTS: tuple[str, ...] = (
     CONSTRAINT fk_verdicts_point_id_points FOREIGN KEY(point_id) REFERENCES points (id) ON DELETE RESTRICT,
     CONSTRAINT fk_verdicts_reader_id_readers FOREIGN KEY(reader_id) REFERENCES readers (id) ON DELETE RESTRICT,
     CONSTRAINT fk_verdicts_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE RESTRICT,
-    CONSTRAINT fk_verdicts_action_id_actions FOREIGN KEY(action_id) REFERENCES actions (id) ON DELETE RESTRICT,
     CONSTRAINT uq_verdicts_undoes_id UNIQUE (undoes_id),
     CONSTRAINT fk_verdicts_undoes_id_verdicts FOREIGN KEY(undoes_id) REFERENCES verdicts (id) ON DELETE RESTRICT
 )""",
@@ -327,16 +257,12 @@ STATEMENTS: tuple[str, ...] = (
     CONSTRAINT fk_window_points_window_id_windows FOREIGN KEY(window_id) REFERENCES windows (id) ON DELETE CASCADE
 )
  WITHOUT ROWID""",
-    """CREATE TRIGGER tr_actions_no_update BEFORE UPDATE ON actions BEGIN SELECT RAISE(ABORT, 'actions are append-only'); END""",
-    """CREATE TRIGGER tr_actions_no_delete BEFORE DELETE ON actions BEGIN SELECT RAISE(ABORT, 'actions are append-only'); END""",
     """CREATE TRIGGER tr_calibrations_no_update BEFORE UPDATE ON calibrations BEGIN SELECT RAISE(ABORT, 'calibrations are append-only'); END""",
     """CREATE TRIGGER tr_calibrations_no_delete BEFORE DELETE ON calibrations BEGIN SELECT RAISE(ABORT, 'calibrations are append-only'); END""",
     """CREATE TRIGGER tr_regions_no_update BEFORE UPDATE ON regions BEGIN SELECT RAISE(ABORT, 'regions are append-only'); END""",
     """CREATE TRIGGER tr_regions_no_delete BEFORE DELETE ON regions BEGIN SELECT RAISE(ABORT, 'regions are append-only'); END""",
     """CREATE TRIGGER tr_verdicts_no_update BEFORE UPDATE ON verdicts BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END""",
     """CREATE TRIGGER tr_verdicts_no_delete BEFORE DELETE ON verdicts BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END""",
-    """CREATE TRIGGER tr_acknowledgements_no_update BEFORE UPDATE ON acknowledgements BEGIN SELECT RAISE(ABORT, 'acknowledgements are append-only'); END""",
-    """CREATE TRIGGER tr_acknowledgements_no_delete BEFORE DELETE ON acknowledgements BEGIN SELECT RAISE(ABORT, 'acknowledgements are append-only'); END""",
     """CREATE TRIGGER tr_counts_no_update BEFORE UPDATE ON counts BEGIN SELECT RAISE(ABORT, 'counts are append-only'); END""",
     """CREATE TRIGGER tr_counts_no_delete BEFORE DELETE ON counts BEGIN SELECT RAISE(ABORT, 'counts are append-only'); END""",
     """CREATE TRIGGER tr_events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",

@@ -137,12 +137,59 @@ def fail(connection):
     raise KeyError
 
 
+def fill_version_1(path):
+    """A store as version 1 left it: a slide, a reader, a point, and a verdict that was undone."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        LADDER[0](connection)
+        connection.execute("PRAGMA user_version = 1")
+        at = "2026-01-02T03:04:05.000000+00:00"
+        for table, values in (
+            ("slides", (1, "quickhash-1", "ab", "a.svs", "", None, 80, 60, "x", at)),
+            ("readers", (1, "Anna", at)),
+            ("calibrations", (1, 1, 0.25, 0.25, "typed", 1, at)),
+            ("points", (1, 1, 5.0, 6.0, 1, at)),
+            ("verdicts", (1, 1, 1, 1, None, "mitosis", 0, 0, "first", "key", "", None, at)),
+            ("verdicts", (2, 1, 1, 1, None, "cleared", 0, 0, "second", "undo", "", 1, at)),
+        ):
+            marks = ", ".join("?" * len(values))
+            connection.execute(f"INSERT INTO {table} VALUES ({marks})", values)
+
+
+def test_a_store_of_version_1_is_lifted_with_all_it_holds(path):
+    fill_version_1(path)
+    with open_store(path) as store:
+        assert store.slide(1).mpp.x == 0.25
+        first, second = store.iter_verdicts(1)
+        assert (first.value, first.action_id, second.value, second.undoes_id) == (
+            "mitosis",
+            1,
+            "cleared",
+            1,
+        )
+        assert [(a.id, a.undoes_id) for a in store.actions(1, 1)] == [(1, None), (2, 1)]
+        store.give_verdicts(1, 1, [NewVerdict("imposter", point_id=1)])
+    assert [backup.name[-3:] for backup in backups(path)] == ["-v1"]
+
+
+def test_a_lifted_store_is_built_like_a_new_one(path, tmp_path):
+    fill_version_1(path)
+    open_store(path).close()
+    new = tmp_path / "new.sqlite"
+    open_store(new).close()
+
+    def build(file):
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            return set(connection.execute("SELECT type, name, sql FROM sqlite_master"))
+
+    assert build(path) == build(new)
+
+
 def test_migration_backs_up_first_and_keeps_the_rows(path):
     with open_store(path) as store:
         store.add_reader("Ada")
     open_store(path, ladder=(*LADDER, add_column)).close()
     (backup,) = backups(path)
-    assert backup.name.endswith("-v1")
+    assert backup.name.endswith(f"-v{len(LADDER)}")
     columns = []
     for file in (path, backup):
         with contextlib.closing(sqlite3.connect(file)) as connection:
@@ -158,7 +205,7 @@ def test_a_step_that_fails_leaves_the_last_whole_version(path):
     with pytest.raises(KeyError):
         open_store(path, ladder=(*LADDER, add_column, fail))
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(LADDER) + 1,)
         tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
         assert ("half",) not in tables
     open_store(path, ladder=(*LADDER, add_column)).close()
@@ -185,11 +232,12 @@ def test_the_newest_backups_are_kept(path):
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path):
+    newer = len(LADDER) + 1
     open_store(path, ladder=(*LADDER, add_column)).close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="has version 2, but this Mitoscope knows only 1"):
+    with pytest.raises(StoreError, match=f"has version {newer}, but this Mitoscope knows only"):
         open_store(path)
-    with pytest.raises(StoreError, match="has version 2"):
+    with pytest.raises(StoreError, match=f"has version {newer}"):
         open_store(path, read_only=True)
     assert path.read_bytes() == before
 
@@ -248,7 +296,7 @@ def test_a_damaged_store_is_named_and_left_as_it_is(path, damage):
 
 def test_a_large_store_is_checked_after_an_unclean_end_only(path, monkeypatch):
     monkeypatch.setattr(opening, "ALWAYS_CHECKED_BYTES", 0)
-    run_id = filled(path)
+    run_id = filled(path, rows=12000)
     path.write_bytes(scratched(path.read_bytes()))
     with open_store(path) as store, pytest.raises(StoreError, match="damaged"):
         list(store.iter_candidates(run_id))

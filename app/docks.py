@@ -65,7 +65,7 @@ class Docks:
             [sizes[name] for name in wide],
             Qt.Orientation.Horizontal,
         )
-        heights = {"slides": 38, "overview": 24, "layers": 38, "gallery": 54, "count": 46}
+        heights = {"slides": 46, "overview": 21, "layers": 33, "gallery": 54, "count": 46}
         high = [name for name in heights if name in self.docks]
         self._window.resizeDocks(
             [self.docks[name] for name in high],

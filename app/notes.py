@@ -54,10 +54,7 @@ class PixelSizeNote(Note):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("warning", "", parent)
-        self._text = self.tr(
-            "The slide does not say how large its pixels are. It can be viewed, but nothing can be "
-            "measured or counted before its pixel size is set."
-        )
+        self._text = self.tr("Pixel size unknown: nothing can be measured before it is set.")
         self.label.setText(self._text)
         self.field = QLineEdit(placeholderText=self.tr("µm per pixel, e.g. 0.25"))
         self.field.setFixedWidth(170)

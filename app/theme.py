@@ -171,10 +171,19 @@ QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QCo
   border-color: $accent; }
 QComboBox::drop-down { border: none; width: 18px; }
 QComboBox::down-arrow { image: url($style/down-$name.svg); width: 11px; height: 11px; }
+QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button,
+QDoubleSpinBox::down-button { border: none; width: 16px; background: transparent; }
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($style/up-$name.svg); width: 9px;
+  height: 9px; }
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url($style/down-$name.svg);
+  width: 9px; height: 9px; }
+QToolButton::menu-indicator { image: none; width: 0; }
 QCheckBox::indicator, QRadioButton::indicator, QTreeView::indicator, QListView::indicator {
   width: 14px; height: 14px; border: 1px solid $faint; border-radius: 3px; background: $base; }
 QRadioButton::indicator { border-radius: 8px; }
-QCheckBox::indicator:checked, QRadioButton::indicator:checked, QTreeView::indicator:checked,
+QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $accent;
+  background: $on_accent; }
+QCheckBox::indicator:checked, QTreeView::indicator:checked,
 QListView::indicator:checked { background: $accent; border-color: $accent;
   image: url($style/check.svg); }
 QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: $line; }

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QRadioButton,
     QSizePolicy,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -39,9 +40,12 @@ class ToolStrip(QWidget):
         super().__init__(parent)
         self._room, self._toolbox = room, toolbox
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(6, 3, 6, 3)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 3, 6, 3)
+        column.setSpacing(2)
+        row = QHBoxLayout()
         row.setSpacing(2)
+        column.addLayout(row)
         shorts = {
             "select": self.tr("Select"),
             "add_mitosis": self.tr("Mitosis"),
@@ -60,12 +64,16 @@ class ToolStrip(QWidget):
             action.changed.connect(partial(button.setText, shorts[name]))
             row.addWidget(button)
         row.addStretch(1)
-        self._make_choices(row)
+        # A row of their own: beside the tools they would not fit a narrow viewer.
+        self.choices = QWidget()
+        column.addWidget(self.choices)
+        self._make_choices(QHBoxLayout(self.choices))
         toolbox.tool_changed.connect(self._show_choices)
         room.view_changed.connect(self._show_view)
         self._show_choices(toolbox.name)
 
     def _make_choices(self, row: QHBoxLayout) -> None:
+        row.setContentsMargins(6, 0, 0, 2)
         self.what = QLabel(self.tr("Draws"))
         self.what.setProperty("faint", True)
         self.tumour = QRadioButton(self.tr("tumour"))
@@ -81,6 +89,7 @@ class ToolStrip(QWidget):
         self.follow.clicked.connect(self._follow)
         for widget in (self.what, self.tumour, self.excluded, self.unlocked, self.follow):
             row.addWidget(widget)
+        row.addStretch(1)
 
     @Slot(str)
     def _show_choices(self, name: str) -> None:
@@ -88,6 +97,7 @@ class ToolStrip(QWidget):
             widget.setVisible(name in _DRAWING)
         self.unlocked.setVisible(name == "area")
         self.follow.setVisible(name == "area")
+        self.choices.setVisible(name == "area" or name in _DRAWING)
 
     @Slot(object)
     def _show_view(self, view: DeskView) -> None:

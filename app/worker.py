@@ -71,7 +71,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is; `run_id` once the store has it, `device` once the networks are loaded."""
+    """How far a run is; `run_id` once the store has it."""
 
     slide_id: int
     token: int

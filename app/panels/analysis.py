@@ -343,6 +343,7 @@ class AnalysisPanel(QWidget):
     def _show_protocol(self, protocol_id: str) -> None:
         with QSignalBlocker(self.protocol):
             self.protocol.setCurrentIndex(self.protocol.findData(protocol_id))
+        self.protocol.setToolTip(self.protocol.currentText())
 
     def _phase(self, slide_id: int, progress: Progress) -> str:
         name = next((r.name for r in self._worker.queue if r.slide_id == slide_id), "")

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from core.errors import DeviceError
+from models import device
 from models.device import Device, Runner, pick_device
 
 CPU = Device("cpu", torch.float32, "test")
@@ -65,3 +66,34 @@ def test_unknown_and_missing_devices_are_plain_errors():
 def test_auto_says_why():
     assert pick_device("auto").why
     assert pick_device("cpu").kind == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("built", "available", "driver", "words"),
+    [
+        (False, False, False, "without CUDA"),
+        (True, False, False, "no CUDA driver"),
+        (True, False, True, "driver is too old"),
+    ],
+)
+def test_why_no_gpu_is_used_is_said_in_words(monkeypatch, built, available, driver, words):
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: built)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(device, "_has_nvidia_driver", lambda: driver)
+    assert words in device.why_no_gpu()
+    assert device.why_no_gpu() in device.pick_device("auto").why
+
+
+def test_a_gpu_that_torch_was_not_built_for_is_named(monkeypatch):
+    def refuse(*_args, **_how):
+        raise RuntimeError("CUDA error: no kernel image is available\nmore")
+
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _index: (3, 5))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90"])
+    monkeypatch.setattr(torch, "ones", refuse)
+    reason = device.why_no_gpu()
+    assert "compute capability 3.5" in reason
+    assert "no kernel image" in reason
+    assert "more" not in reason

@@ -5,7 +5,6 @@ Beside it stands what simpler viewers do: `openslide.read_region` of the whole v
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from PySide6.QtGui import QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.benchmarks.report import Taken
+from app.benchmarks.start import start_qt
 from app.bridge import GuiBridge
 from app.room import OpenedSlide
 from app.viewer.canvas import Canvas
@@ -175,17 +175,6 @@ class _Script(QObject):
         now = time.perf_counter()
         self.stall_s = max(self.stall_s, now - self._last_s - _BEAT_MS / 1000)
         self._last_s = now
-
-
-def start_qt() -> QApplication:
-    """The application, without a screen where there is none."""
-    if sys.platform == "linux" and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    app = QApplication.instance() or QApplication([])
-    assert isinstance(app, QApplication)
-    return app
 
 
 def write_synthetic(field: Path, path: Path) -> None:

@@ -170,8 +170,10 @@ def viewer(
     threads: Annotated[int, typer.Option(min=0, help="That read; 0: as the desktop.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Time to the first paint, frames and stalls while panning: a real field and a large slide."""
+    """Start, first paint, panning and verdict keys: on a real field and on a large slide."""
     from app.benchmarks.field import stitched_field
+    from app.benchmarks.keys import measure_keys
+    from app.benchmarks.start import measure_start, start_qt
     from app.benchmarks.viewer import measure_viewer, write_synthetic
 
     with stitched_field(data) as path:
@@ -181,11 +183,17 @@ def viewer(
             measure_viewer(slide, seconds=seconds, minutes=minutes, threads=threads or None)
             for slide in (path, large)
         ]
+        application = start_qt()
+        keys = measure_keys(path)
+        application.processEvents()
+    start = measure_start()
     if as_json:
-        show("Viewer", rows, as_json=True)
+        show("Viewer", [*rows, keys, start], as_json=True)
         return
     for row in rows:
         show(f"Viewer: {row.slide}", [row], as_json=False)
+    show("Verdict keys", [keys], as_json=False)
+    show("Start", [start], as_json=False)
 
 
 @benchmark_app.command("scale")

@@ -53,6 +53,7 @@ class Room(QObject):
         selection_changed: tuple of figure keys, the current one first.
         go_requested: a `Place0`.
         tissue_found: the `Tissue` of the open slide.
+        reader_leaving: another reader is about to sit down; no payload.
         name_changed: the open slide's alias or file name.
         opening: the name of the file that is being opened; empty when that has ended.
         failed: a `UserError` to show in plain words.
@@ -64,6 +65,7 @@ class Room(QObject):
     selection_changed = Signal(object)
     go_requested = Signal(object)
     tissue_found = Signal(object)
+    reader_leaving = Signal()
     name_changed = Signal(str)
     opening = Signal(str)
     failed = Signal(object)
@@ -327,6 +329,7 @@ class Room(QObject):
 
     def set_reader(self, name: str, blinded: bool = False) -> None:
         """Change who reads."""
+        self.reader_leaving.emit()
         self.reader_name, self.blinded = name, blinded
         store = self.store
         self.ask(lambda desk: desk.set_reader(reader_id(store, name), blinded))

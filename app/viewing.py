@@ -47,6 +47,7 @@ class Viewing(QWidget):
         self.overview = Overview(self.canvas)
         self._tracker = ViewedTracker(self.canvas, self)
         self._viewed_kept = True
+        self._reader_id: int | None = None
         self.strip = ToolStrip(room, self.toolbox, actions)
         self.welcome = Welcome()
         self._pixel_size: Note | None = None
@@ -72,6 +73,7 @@ class Viewing(QWidget):
         room.selection_changed.connect(layers.set_selection)
         room.go_requested.connect(canvas.go_to)
         room.failed.connect(self.notes.show_error)
+        room.reader_leaving.connect(self.keep_place)
         canvas.failed.connect(self.notes.show_error)
         canvas.transform_changed.connect(self._moved)
         self._tracker.changed.connect(self.overview.set_viewed)
@@ -88,6 +90,7 @@ class Viewing(QWidget):
         if opened.viewed is not None:
             self._load_viewed(opened, opened.viewed)
         self._viewed_kept = True
+        self._reader_id = None
         state = opened.state
         self._restore_key = None
         if state is None:
@@ -108,6 +111,10 @@ class Viewing(QWidget):
 
     @Slot(object)
     def _viewed(self, view: DeskView) -> None:
+        if self._reader_id not in (None, view.reader.id):
+            self._tracker.clear()  # what one reader saw is no other's
+            self._fetch_viewed(view.slide_id, view.reader.id)
+        self._reader_id = view.reader.id
         self.canvas.set_mpp(view.mpp)
         self.layers.set_view(view)
         spots = view.count.spots if view.count is not None else ()
@@ -146,6 +153,15 @@ class Viewing(QWidget):
             return None
         self._viewed_kept = True
         return ViewedArea(float(grid.cell0), grid.cells.copy())
+
+    def _fetch_viewed(self, slide_id: int, reader_id: int) -> None:
+        store = self._room.store
+
+        def known(viewed: ViewedArea | None) -> None:
+            if viewed is not None and self.canvas.opened is not None:
+                self._load_viewed(self.canvas.opened, viewed)
+
+        self._room.inquire(lambda _desk: store.viewed_area(slide_id, reader_id), known)
 
     def _load_viewed(self, opened: OpenedSlide, viewed: ViewedArea) -> None:
         slide = opened.slide

@@ -52,6 +52,8 @@ class SlidesPanel(QWidget):
         self._running: set[int] = set()
         self._pictures: dict[int, QPixmap | None] = {}
         self._slides: dict[int, ListedSlide] = {}
+        self._items: dict[int, QTreeWidgetItem] = {}
+        self._order: list[tuple[int | None, str, list[int]]] = []
         self.filter = QLineEdit(placeholderText=self.tr("Filter slides"), clearButtonEnabled=True)
         self.filter.textChanged.connect(self._apply_filter)
         self.open_button = QPushButton(self.tr("Open…"))
@@ -104,29 +106,45 @@ class SlidesPanel(QWidget):
         self._renew_soon()
 
     def _show(self, cases: tuple[ListedCase, ...]) -> None:
+        """Show a list: the rows that changed, or all anew where other slides are listed."""
+        order = [
+            (case.case_id, case.name, [slide.state.slide.id for slide in case.slides])
+            for case in cases
+        ]
+        if order != self._order:
+            self._order = order
+            self._build(cases)
+        for case in cases:
+            for slide in case.slides:
+                self._fill(self._items[slide.state.slide.id], slide)
+        self._apply_filter(self.filter.text())
+        self.listed.emit(cases)
+
+    def _build(self, cases: tuple[ListedCase, ...]) -> None:
         chosen = set(self.chosen())
-        opened = self._room.opened
         self.tree.clear()
-        self._slides.clear()
+        self._items, self._slides = {}, {}
         named = any(case.case_id is not None for case in cases)
         for case in cases:
             parent = self._case_item(case) if named else self.tree.invisibleRootItem()
             for slide in case.slides:
                 id_ = slide.state.slide.id
-                item = QTreeWidgetItem(parent, [self._room.shown_name(slide.state.slide)])
+                item = self._items[id_] = QTreeWidgetItem(parent)
                 item.setData(0, ID, id_)
-                is_open = opened is not None and opened.slide_id == id_
-                item.setData(
-                    0,
-                    ROW,
-                    self._row(slide, running=id_ in self._running, is_open=is_open),
-                )
-                item.setToolTip(0, self._tip(slide))
                 item.setSelected(id_ in chosen)
-                self._slides[id_] = slide
         self.tree.expandAll()
-        self._apply_filter(self.filter.text())
-        self.listed.emit(cases)
+
+    def _fill(self, item: QTreeWidgetItem, slide: ListedSlide) -> None:
+        id_ = slide.state.slide.id
+        self._slides[id_] = slide
+        opened = self._room.opened
+        is_open = opened is not None and opened.slide_id == id_
+        row = self._row(slide, running=id_ in self._running, is_open=is_open)
+        name = self._room.shown_name(slide.state.slide)
+        if (item.text(0), item.data(0, ROW)) != (name, row):
+            item.setText(0, name)
+            item.setData(0, ROW, row)
+            item.setToolTip(0, self._tip(slide))
 
     def _case_item(self, case: ListedCase) -> QTreeWidgetItem:
         name = case.name if case.case_id is not None else self.tr("Without a case")

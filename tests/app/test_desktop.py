@@ -196,6 +196,21 @@ def test_reopening_restores_place_selection_and_verdicts(qtbot, make_desktop, sl
     assert again.window.viewing.canvas.magnification() == pytest.approx(20.0)
 
 
+def test_what_one_reader_saw_is_no_other_readers(qtbot, make_desktop, slide_files):
+    desktop = make_desktop()
+    open_in(qtbot, desktop, slide_files[0])
+    viewing = desktop.window.viewing
+    seen = viewing._tracker
+    viewing.canvas.set_magnification(40.0)
+    qtbot.waitUntil(lambda: seen.grid.cells.any(), timeout=LONG_MS)
+    cells = int(seen.grid.cells.sum())
+    desktop.room.set_reader("B. Reader", blinded=True)
+    qtbot.waitUntil(lambda: desktop.room.view.reader.name == "B. Reader", timeout=LONG_MS)
+    assert not seen.grid.cells.any()
+    desktop.room.set_reader("A. Reader")
+    qtbot.waitUntil(lambda: int(seen.grid.cells.sum()) == cells, timeout=LONG_MS)
+
+
 def test_closing_the_window_during_a_run_stops_it_and_loses_nothing(
     qtbot, make_desktop, slide_files, detector
 ):

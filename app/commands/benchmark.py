@@ -159,7 +159,7 @@ def tumour_types(
     keep_freed_memory()
     plan = Plan(base_steps=base_steps, field_steps=field_steps)
     rows = run(data, detector_folder, out, plan, detector_steps, CancelToken())
-    show("Recall on unseen tumour types", rows, as_json=as_json)
+    show("Recall by tumour type on slides not trained on", rows, as_json=as_json)
 
 
 @benchmark_app.command("viewer")

@@ -24,6 +24,7 @@ class StatusBar(QStatusBar):
         self.setSizeGripEnabled(False)
         # A label of its own: QStatusBar.showMessage would cover what must always be seen.
         self.use = QLabel(RESEARCH_USE)
+        self.use.setContentsMargins(8, 0, 8, 0)
         self.use.setMinimumWidth(self.use.sizeHint().width())
         self.note = QLabel()
         self.note.setProperty("faint", True)

@@ -70,7 +70,7 @@ def pick_device(name: str = "auto") -> Device:
 
 def why_no_gpu() -> str | None:
     """Why no NVIDIA GPU is used, for the reader, or None when a trial kernel ran on one."""
-    if not torch.cuda.is_available():  # type: ignore[no-untyped-call]
+    if not torch.cuda.is_available():
         if torch.version.cuda is None:
             return "this installation's torch was built without CUDA"
         if not _has_nvidia_driver():

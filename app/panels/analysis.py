@@ -1,6 +1,5 @@
 """The analysis panel: by which rule, where, on what; start, stop, and how far it is."""
 
-from collections.abc import Callable
 from functools import partial
 
 import shapely
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.panels.run_texts import rate_text
 from app.preferences import Preferences
 from app.room import Room
 from app.worker import (
@@ -39,7 +39,6 @@ from core.reading.view import DeskView
 from core.settings import DEVICES
 
 ALL_TISSUE, TUMOUR = 0, 1
-_MINUTE_S, _HOUR_S = 60, 3600
 
 
 class AnalysisPanel(QWidget):
@@ -250,7 +249,7 @@ class AnalysisPanel(QWidget):
         self.phase.setText(self._phase(news.slide_id, progress))
         self.bar.setRange(0, progress.total)  # 0: of unknown length
         self.bar.setValue(progress.done)
-        self.rate.setText(rate_text(progress, self.tr))
+        self.rate.setText(rate_text(progress))
         if news.run_id is not None and self._is_open(news.slide_id):
             if self._run_ids.get(news.token) != news.run_id:
                 self._run_ids[news.token] = news.run_id
@@ -379,28 +378,6 @@ class AnalysisPanel(QWidget):
 
     def _is_open(self, slide_id: int) -> bool:
         return self._room.opened is not None and self._room.opened.slide_id == slide_id
-
-
-def rate_text(progress: Progress, tr: Callable[[str], str]) -> str:
-    """Area, speed and time left in one line."""
-    if progress.phase != "windows":
-        return ""
-    parts = [tr("{0} of {1} windows").format(progress.done, progress.total)]
-    if progress.mm2_per_s > 0:
-        parts.append(tr("{0} mm²/s").format(f"{progress.mm2_per_s:.2f}"))
-    if progress.seconds_left is not None and progress.done < progress.total:
-        parts.append(tr("{0} left").format(duration(progress.seconds_left)))
-    return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """A time in two units at most: `50 s`, `3 min`, `2 h 5 min`."""
-    if seconds < _MINUTE_S:
-        return f"{max(1, round(seconds))} s"
-    if seconds < _HOUR_S:
-        return f"{round(seconds / _MINUTE_S)} min"
-    hours, rest = divmod(round(seconds / _MINUTE_S), 60)
-    return f"{hours} h {rest} min"
 
 
 def _models(view: DeskView) -> str:

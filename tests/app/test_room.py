@@ -11,7 +11,6 @@ from core.geometry import Mpp
 from core.store import open_store
 from core.store.desk_records import ViewState
 
-
 # Of waits that only a fault makes long.
 LONG_MS = 60_000
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from app.panels.gallery_filter import review_queue
 from app.panels.gallery_model import FigureList
@@ -17,6 +18,9 @@ from app.room import Room
 from app.shortcuts import WindowActions
 from core.reading.desk import Desk
 from core.reading.view import DeskView, Figures, Verdict
+
+#: A key that would change more figures than this asks first; few slips reach so far on purpose.
+ASK_ABOVE = 20
 
 
 class Reviewer(QObject):
@@ -179,7 +183,10 @@ class Reviewer(QObject):
     def _give(self, verdict: Verdict) -> None:
         keys = self._room.selection
         if keys:
-            self._ask(lambda desk: desk.give(keys, verdict), partial(self._advance, keys))
+            give = partial(
+                self._ask, lambda desk: desk.give(keys, verdict), partial(self._advance, keys)
+            )
+            self._sure(self.tr("Give {0} figures the same verdict?").format(len(keys)), keys, give)
         else:
             self.noted.emit(self.tr("No figure is selected."))
 
@@ -196,20 +203,61 @@ class Reviewer(QObject):
     def _clear(self) -> None:
         keys = self._room.selection
         if keys:
-            self._ask(lambda desk: desk.clear(keys), _stay)
+            clear = partial(self._ask, lambda desk: desk.clear(keys), _stay)
+            self._sure(self.tr("Take the verdicts off {0} figures?").format(len(keys)), keys, clear)
 
     def _join(self) -> None:
         keys = self._room.selection
         if len(keys) < 2:
             self.noted.emit(self.tr("Select two or more figures to join them."))
         else:
-            self._ask(lambda desk: desk.join(keys), lambda view: self._select(keys[:1]))
+            join = partial(
+                self._ask, lambda desk: desk.join(keys), lambda view: self._select(keys[:1])
+            )
+            self._sure(self.tr("Join {0} figures as one?").format(len(keys)), keys, join)
+
+    def _sure(self, question: str, keys: Sequence[int], act: Callable[[], None]) -> None:
+        """Do something to figures; where there are many, only once the reader said so."""
+        if len(keys) <= ASK_ABOVE:
+            act()
+            return
+        parent = self.parent()
+        box = QMessageBox(
+            QMessageBox.Icon.Question,
+            "Mitoscope",
+            question,
+            QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel,
+            parent if isinstance(parent, QWidget) else None,
+        )
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        box.finished.connect(partial(self._said, self._ticket, box, act))
+        self._busy = True
+        box.open()
+
+    def _said(self, ticket: int, box: QMessageBox, act: Callable[[], None], answer: int) -> None:
+        box.deleteLater()
+        if ticket != self._ticket:
+            return
+        self._busy = False
+        if answer == QMessageBox.StandardButton.Yes:
+            act()
+        else:
+            self._waiting.clear()
+        self._go_on()
 
     def _turn_back(self, turn: Callable[[Desk], DeskView]) -> None:
         view = self._room.view
         assert view is not None
         before = view.figures
-        self._ask(turn, lambda after: self._select(changed_keys(before, after.figures)))
+
+        def show(after: DeskView) -> None:
+            keys = changed_keys(before, after.figures)
+            # A field that is undone must not lie under the next key as a whole.
+            self._select(keys if len(keys) <= ASK_ABOVE else keys[:1])
+            if len(keys) > 1:
+                self.noted.emit(self.tr("{0} verdicts changed.").format(len(keys)))
+
+        self._ask(turn, show)
 
     def _step(self, by: int) -> None:
         count = len(self._listing.keys)
@@ -251,10 +299,17 @@ class Reviewer(QObject):
         queue = review_queue(view, in_area=view.area is not None)
         if len(queue):
             self._select((int(view.figures.key[queue[0]]),))
-            self.noted.emit(self.tr("%n figure(s) of this field still to review.", "", len(queue)))
+            self.noted.emit(self.tr("Still to review in this field: {0}.").format(len(queue)))
         else:
-            done = self.tr("The field is done.")
-            self._ask(lambda desk: desk.field_done(), lambda view: self.noted.emit(done))
+            before = view.figures
+
+            def tell(after: DeskView) -> None:
+                rest = len(changed_keys(before, after.figures))
+                self.noted.emit(
+                    self.tr("The field is done: {0} more called imposters.").format(rest)
+                )
+
+            self._ask(lambda desk: desk.field_done(), tell)
 
     def _select_all(self) -> None:
         keys = [int(key) for key in self._listing.keys]

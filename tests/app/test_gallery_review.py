@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from deskviews import area, desk_view, figures
 from fakedesk import FakeRoom, asking
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from app.panels.gallery_filter import GalleryFilter
 from app.panels.gallery_model import FigureList
-from app.reviewing import Reviewer, changed_keys
+from app.reviewing import ASK_ABOVE, Reviewer, changed_keys
 from core.reading.view import NONE, VERDICTS
 
 PROBABILITY = [0.5, 0.9, 0.1, 0.7, 0.3, 0.05]
@@ -267,3 +268,54 @@ def test_what_changed_between_two_views_is_found():
     assert changed_keys(before, figures(np.zeros((4, 2)))) == (4,)
     assert changed_keys(figures(np.zeros((0, 2))), before) == (1, 2, 3)
     assert changed_keys(before, before) == ()
+
+
+@pytest.fixture
+def many(qtbot):
+    """A room with more figures than a key changes unasked, all selected, and its reviewer."""
+    count = ASK_ABOVE + 5
+    places = np.column_stack([np.arange(count) * 100.0, np.zeros(count)])
+    room = FakeRoom(asking(desk_view(figures(places, probability=np.full(count, 0.9)))))
+    listed = FigureList()
+    listed.set_view(room.view)
+    room.view_changed.connect(listed.set_view)
+    window = QWidget()
+    qtbot.addWidget(window)
+    reviewer = Reviewer(room, listed, window)
+    reviewer.select_all()
+    yield room, reviewer, window
+    room.shutdown()
+
+
+def answer(window, button):
+    (box,) = window.findChildren(QMessageBox)
+    assert str(ASK_ABOVE + 5) in box.text()
+    box.button(button).click()
+
+
+def test_a_verdict_for_many_figures_is_asked_for(many, qtbot):
+    room, reviewer, window = many
+    reviewer.imposter()
+    reviewer.mitosis()
+    answer(window, QMessageBox.StandardButton.Cancel)
+    assert not reviewer.busy
+    assert room.desk.given == [], "neither that key nor the one pressed behind it"
+
+
+def test_a_verdict_for_many_figures_is_given_once_confirmed(many, qtbot):
+    room, reviewer, window = many
+    reviewer.imposter()
+    answer(window, QMessageBox.StandardButton.Yes)
+    idle(reviewer, qtbot)
+    assert room.desk.given == [(room.selection, "imposter")]
+
+
+def test_many_verdicts_undone_do_not_lie_under_the_next_key(many, qtbot):
+    room, reviewer, window = many
+    reviewer.imposter()
+    answer(window, QMessageBox.StandardButton.Yes)
+    idle(reviewer, qtbot)
+    reviewer.undo()
+    idle(reviewer, qtbot)
+    assert len(room.selection) == 1
+    assert (room.view.figures.verdict == NONE).all()

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.panels.choice import Choice
 from app.panels.run_texts import rate_text
 from app.preferences import Preferences
 from app.room import Room
@@ -78,7 +79,7 @@ class AnalysisPanel(QWidget):
     # What is shown.
 
     def _make_choices(self, protocols: dict[str, Protocol]) -> None:
-        self.protocol = QComboBox()
+        self.protocol = Choice()
         for protocol in protocols.values():
             self.protocol.addItem(protocol.name, protocol.id)
             self.protocol.setItemData(
@@ -86,9 +87,9 @@ class AnalysisPanel(QWidget):
             )
         self._show_protocol(self._room.protocol_id)
         self.protocol.activated.connect(self._protocol_chosen)
-        self.where = QComboBox()
+        self.where = Choice()
         self.where.addItems([self.tr("All tissue"), self.tr("Tumour regions")])
-        self.device = QComboBox()
+        self.device = Choice()
         names = {"auto": self.tr("Best there is"), "cuda": "NVIDIA (cuda)", "mps": "Apple (mps)"}
         for name in DEVICES:
             self.device.addItem(names.get(name, "CPU"), name)
@@ -134,7 +135,7 @@ class AnalysisPanel(QWidget):
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
         form.addRow(self.tr("Protocol"), self.protocol)
         form.addRow(self.tr("Look in"), self.where)

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.case_list import CaseSlides
 from app.panels.checklist import Checklist
+from app.panels.choice import Choice
 from app.panels.count_number import CountNumber, differs
 from app.panels.count_parts import BlockerList, Note, PieceList, SpotList, label, line
 from app.panels.sign import ReopenDialog, SignDialog, sign_as_shown
@@ -59,7 +60,7 @@ class CountPanel(QWidget):
     # The parts.
 
     def _make_rule(self, protocols: Mapping[str, Protocol]) -> None:
-        self.protocol = QComboBox()
+        self.protocol = Choice()
         for protocol in protocols.values():
             self.protocol.addItem(protocol.name, protocol.id)
         self.protocol.setSizeAdjustPolicy(

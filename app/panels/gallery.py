@@ -6,7 +6,6 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app.actions import Keymap
 from app.crops import CropLoader
+from app.panels.choice import Choice
 from app.panels.gallery_filter import (
     STATES,
     GalleryFilter,
@@ -120,7 +120,7 @@ class GalleryPanel(QWidget):
         box.addLayout(self._foot())
 
     def _choices(self, side_um: float) -> QHBoxLayout:
-        self.sort = QComboBox()
+        self.sort = Choice()
         for sort, text in (
             ("probability", self.tr("Most probable first")),
             ("uncertainty", self.tr("Least certain first")),
@@ -128,7 +128,7 @@ class GalleryPanel(QWidget):
         ):
             self.sort.addItem(text, sort)
         self.sort.activated.connect(self._sorted)
-        self.side = QComboBox()
+        self.side = Choice()
         for side in sorted({*SIDES_UM, round(side_um)}):
             self.side.addItem(self.tr("{} µm").format(side), float(side))
         self.side.setCurrentIndex(self.side.findData(float(round(side_um))))

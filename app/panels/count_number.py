@@ -24,9 +24,13 @@ class CountNumber(QWidget):
         self.per_area, self.per_mm2 = label(strong=True), label()
         self.interval, self.value = label(faint=True), label(faint=True)
         self.confirmed = Amount(self.tr("confirmed"), MARKS.mitosis)
-        self.unreviewed = Amount(self.tr("unreviewed"), MARKS.candidate)
+        self.unreviewed = Amount(self.tr("by the model"), MARKS.candidate)
+        self.unreviewed.setToolTip(
+            self.tr("Called mitoses by the model, and not yet reviewed by anybody")
+        )
         self.atypical = Amount(self.tr("atypical"), MARKS.atypical)
         self.category, self.rule = label(strong=True), label(faint=True)
+        self.provisional = label()
         self.near_border = Note("warning")
         self._lay_out()
 
@@ -47,7 +51,7 @@ class CountNumber(QWidget):
         column.setSpacing(8)
         column.addLayout(numbers)
         column.addLayout(amounts)
-        for widget in (self.category, self.rule, self.near_border):
+        for widget in (self.provisional, self.category, self.rule, self.near_border):
             column.addWidget(widget)
 
     def show_count(self, area: AreaView, count: CountView) -> None:
@@ -64,25 +68,41 @@ class CountNumber(QWidget):
         self.value.setVisible(own_unit and not differs(area))
         self.confirmed.show_number(tally.confirmed)
         self.unreviewed.show_number(tally.unreviewed)
+        self._show_provisional(tally.unreviewed)
         self.atypical.show_number(tally.atypical)
         self._show_category(count)
 
+    def _show_provisional(self, unreviewed: int) -> None:
+        """What nobody looked at is not shown like a result."""
+        self.provisional.setText(
+            self.tr("Provisional: {0} of these rest on the model alone.").format(unreviewed)
+        )
+        self.provisional.setVisible(unreviewed > 0)
+        self.number.setEnabled(unreviewed == 0)  # faint
+
     def _show_category(self, count: CountView) -> None:
         category, protocol = count.category, count.protocol
-        self.category.setText(category.category or "")
+        self.category.setText(signs(category.category or ""))
         self.category.setVisible(category.category is not None)
         names = "; ".join(c.name for c in protocol.categories)
         parts = [] if category.category else [category.reason]
         if names:
             parts.append(self.tr("{0}: {1}").format(category.unit, names))
-        self.rule.setText("\n".join(parts))
+        self.rule.setText(signs("\n".join(parts)))
         others = [name for name in category.reached if name != category.category]
         near = category.near_border and bool(others)
         self.near_border.show_text(
-            self.tr("Near a border: the 95 % interval also reaches {0}.").format(", ".join(others))
+            self.tr("Near a border: the 95 % interval also reaches {0}.").format(
+                signs(", ".join(others))
+            )
             if near
             else ""
         )
+
+
+def signs(text: str) -> str:
+    """A protocol's text as it is printed in books."""
+    return text.replace(">=", "≥").replace("<=", "≤")
 
 
 def differs(area: AreaView) -> bool:

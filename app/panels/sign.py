@@ -8,11 +8,11 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFormLayout,
     QLineEdit,
-    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
+from app.panels.count_number import signs
 from app.panels.count_parts import Note, label
 from core.errors import InputError
 from core.exchange.csv import RESEARCH_USE
@@ -88,7 +88,10 @@ class SignDialog(QDialog):
         mpp, interval, tally = view.mpp, count.interval, count.tally
         assert mpp is not None  # an area needs it
         size = f"{mpp.x:.4g}" if mpp.x == mpp.y else f"{mpp.x:.4g} × {mpp.y:.4g}"
-        category = count.category.category or count.category.reason
+        # `openslide.mpp` and its like say nothing to a reader; what is odd is said as a warning.
+        stated = stated_pixel_size(view.mpp_origin)
+        origin = view.mpp_origin if stated else self.tr("as the file says")
+        category = signs(count.category.category or count.category.reason)
         return [
             (self.tr("Reader"), view.reader.name),
             (self.tr("Slide"), slide),
@@ -116,7 +119,7 @@ class SignDialog(QDialog):
             ),
             (
                 self.tr("Pixel size"),
-                self.tr("{0} µm, {1}").format(size, view.mpp_origin),
+                self.tr("{0} µm, {1}").format(size, origin),
             ),
         ]
 
@@ -156,9 +159,7 @@ class ReopenDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(self.tr("Reopen the count"))
         self.setMinimumWidth(380)
-        self.reason = QPlainTextEdit()
-        self.reason.setTabChangesFocus(True)
-        self.reason.setMaximumHeight(80)
+        self.reason = QLineEdit()
         self.reason.textChanged.connect(self._changed)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.reopen = self.buttons.addButton(
@@ -175,8 +176,9 @@ class ReopenDialog(QDialog):
     @property
     def text(self) -> str:
         """The reason."""
-        return self.reason.toPlainText().strip()
+        return self.reason.text().strip()
 
     @Slot()
     def _changed(self) -> None:
         self.reopen.setEnabled(bool(self.text))
+        self.reopen.setDefault(self.reopen.isEnabled())

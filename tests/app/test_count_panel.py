@@ -4,7 +4,8 @@ import pytest
 from blobs import blob_slide
 from desks import add_run, add_slide, candidate
 from desktops import guard_gui_thread
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 from reading_room import LONG_MS, asked, close_room, open_room, small_slide
 
@@ -68,9 +69,11 @@ def test_it_says_how_many_in_how_many_mm2_by_which_rule(panel):
     assert number.interval.text() == "95 % interval 1.62 to 11.67"
     amounts = [number.confirmed, number.unreviewed, number.atypical]
     assert [amount.number.text() for amount in amounts] == ["0", "5", "0"]
+    assert number.provisional.text() == "Provisional: 5 of these rest on the model alone."
+    assert number.provisional.isVisible()
     assert number.category.text() == "score 2 (4-7)"
-    assert "score 1 (<=3)" in number.near_border.text.text()
-    assert "score 3 (>=8)" in number.near_border.text.text()
+    assert "score 1 (≤3)" in number.near_border.text.text()
+    assert "score 3 (≥8)" in number.near_border.text.text()
     assert "HL7 FHIR" in panel.source.text()
     assert not panel.unverified.isVisible()
     assert panel.area_text.text() == "Planned 1 mm², counted 1.00 mm²"
@@ -86,6 +89,27 @@ def test_the_numbers_follow_each_verdict(qtbot, room, panel):
     assert [amount.number.text() for amount in amounts] == ["1", "4", "1"]
     asked(qtbot, room, lambda desk: desk.give([key], "imposter"))
     assert panel.number.number.text() == "4"
+    review_all(qtbot, room)
+    assert not panel.number.provisional.isVisible()
+
+
+def test_the_wheel_over_the_protocol_does_not_change_it(qtbot, panel):
+    chosen = []
+    panel.protocol.activated.connect(chosen.append)
+    panel.protocol.setFocus()
+    middle = QPointF(panel.protocol.rect().center())
+    turn = QWheelEvent(
+        middle,
+        panel.protocol.mapToGlobal(middle),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(panel.protocol, turn)
+    assert chosen == []
 
 
 def test_another_protocol_has_its_own_area_source_and_points(qtbot, room, panel):
@@ -207,8 +231,8 @@ def test_signing_asks_for_the_name_and_freezes_count_and_ticks(qtbot, room, pane
     panel.reopen_button.click()
     dialog = visible(panel, ReopenDialog)
     assert not dialog.reopen.isEnabled()
-    dialog.reason.setPlainText("one more slide")
-    dialog.reopen.click()
+    qtbot.keyClicks(dialog.reason, "one more slide")
+    qtbot.keyClick(dialog.reason, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: room.view.count.signed is None, timeout=LONG_MS)
     assert panel.sign_button.isVisible()
     assert not panel.signed.isVisible()

@@ -182,7 +182,7 @@ class CalibrateTool(TwoPointTool):
             return
         um_per_px0 = length_um / _length_px0(*line0)
         mpp = Mpp(um_per_px0, um_per_px0)
-        self._room.ask(lambda desk: desk.set_mpp(mpp, "two points"))
+        self._room.ask(lambda desk: desk.set_mpp(mpp, "two points and a length"))
 
 
 def length_text(start0: Place0, end0: Place0, mpp: Mpp | None) -> str:

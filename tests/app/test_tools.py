@@ -586,7 +586,7 @@ def test_two_points_and_a_length_set_the_pixel_size(qtbot):
     dialog.setDoubleValue(230.0)
     dialog.accept()
     ((name, (mpp, origin), _),) = room.asked
-    assert (name, origin) == ("set_mpp", "two points")
+    assert (name, origin) == ("set_mpp", "two points and a length")
     assert (mpp.x, mpp.y) == pytest.approx((0.23, 0.23))
     assert hand.tool.line0 is None
 

@@ -171,7 +171,7 @@ def test_a_signature_freezes_its_origin():
 def test_a_pixel_size_that_somebody_typed_is_stated():
     assert stated_pixel_size("openslide.mpp") == ""
     assert stated_pixel_size("tiff resolution") == ""
-    assert "two points" in stated_pixel_size("two points")
+    assert "a length" in stated_pixel_size("two points and a length")
     assert "unknown" in stated_pixel_size("")
 
 

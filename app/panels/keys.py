@@ -94,6 +94,9 @@ class KeySheet(QDialog):
         printing.clicked.connect(self._choose_printer)
         changing = buttons.addButton(self.tr("Change keys…"), role)
         changing.clicked.connect(self.change)
+        # Else Return would print, where the platform puts that button first.
+        for button in (printing, changing):
+            button.setAutoDefault(False)
         buttons.button(QDialogButtonBox.StandardButton.Close).setDefault(True)
         box = QVBoxLayout(self)
         box.addWidget(self.text)

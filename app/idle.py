@@ -23,7 +23,7 @@ class IdleWatch(QObject):
 
     Args:
         after_s: seconds of the pause that counts.
-        clock: gives seconds.
+        clock: gives seconds; wall time, because a computer that sleeps is away, too.
 
     Signals:
         woken: somebody came back; `confirm` says that it is known who. Until then every key and
@@ -37,7 +37,7 @@ class IdleWatch(QObject):
         after_s: float,
         parent: QObject | None = None,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(parent)
         self.after_s = after_s

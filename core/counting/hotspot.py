@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -31,31 +30,12 @@ from core.counting.allowed import (
     tissue_held,
     tissue_mm2,
 )
-from core.counting.search import Domain, Search
+from core.counting.domain import Domain
 from core.counting.shapes import CountShape
+from core.counting.spot import HotSpot, best_spot, still_best
 from core.geometry import UM2_PER_MM2
 
-# Two placements count as disjoint when they overlap by less than this fraction of a half side.
-_OVERLAP_SLACK = 1e-8
-
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class HotSpot:
-    """One placement of the count area.
-
-    Attributes:
-        centre_um: x and y of its centre.
-        count: points that it holds and that no earlier hot spot holds.
-        polygon_um: its outline.
-        members: indices of these points, ascending.
-    """
-
-    centre_um: tuple[float, float]
-    count: int
-    polygon_um: shapely.Polygon
-    members: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +93,11 @@ def find_hot_spots(
     if not len(points):
         centre = None if allowed is None else _amid(allowed)
         return [] if centre is None else [HotSpot(centre, 0, shape.polygon_um(centre), ())]
+    domain = Domain.of(shape, allowed, (float(points[:, 0].min()), float(points[:, 1].min())))
     found: list[HotSpot] = []
     free = np.ones(len(points), dtype=bool)
     for _ in range(k):
-        spot = _best(points, free, shape, allowed, [spot.centre_um for spot in found])
+        spot = best_spot(points, free, shape, domain, found)
         if spot is None:
             break
         found.append(spot)
@@ -206,17 +187,19 @@ def place_on(ground: PlacingGround, points_um: Floats, k: int = 1) -> Placement:
     holds = [_held_points(points, piece) for piece in ground.pieces]
     spots: list[tuple[HotSpot, _Piece]] = []
     free = np.ones(len(points), dtype=bool)
+    offers: dict[int, HotSpot | None] = {}
     for _ in range(k):
-        taken = [spot.centre_um for spot, _ in spots]
-        offers = [
-            (_best(points, free & own, shape, piece.allowed, taken), piece)
-            for piece, own in zip(ground.pieces, holds, strict=True)
-        ]
-        known = [(spot, piece) for spot, piece in offers if spot is not None]
+        taken = [spot for spot, _ in spots]
+        for index, (piece, own) in enumerate(zip(ground.pieces, holds, strict=True)):
+            # A piece away from the newest spot still offers what it offered before.
+            if index not in offers or not still_best(offers[index], taken[-1], shape):
+                offers[index] = best_spot(points, free & own, shape, piece.domain, taken)
+        known = [(spot, index) for index, spot in offers.items() if spot is not None]
         if not known:
             break
-        spots.append(min(known, key=lambda offer: (-offer[0].count, *offer[0].centre_um[::-1])))
-        free[list(spots[-1][0].members)] = False
+        spot, index = min(known, key=lambda offer: (-offer[0].count, *offer[0].centre_um[::-1]))
+        spots.append((spot, ground.pieces[index]))
+        free[list(spot.members)] = False
     if not spots:  # no points, or none that an allowed placement holds
         centre = _amid(ground.pieces[0].allowed)
         assert centre is not None  # the piece that holds the most has a cell by definition
@@ -240,6 +223,7 @@ class _Piece:
     """A piece of tissue: allowed centres, the tissue held there, and its cells."""
 
     allowed: AllowedCentres
+    domain: Domain
     held: Floats
     own: AllowedCentres | None
 
@@ -262,7 +246,8 @@ def _pieces(
     """The pieces on which the shape may lie, that which holds the most tissue first."""
     if not one_piece:
         held = tissue_held(tissue, *cell_um, shape)
-        return [_Piece(allowed_from_held(held, *cell_um, origin_um), held, None)]
+        allowed = allowed_from_held(held, *cell_um, origin_um)
+        return [_Piece(allowed, Domain.of(shape, allowed), held, None)]
     labels, _ = ndimage.label(tissue, structure=np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -282,8 +267,8 @@ def _pieces(
     for label, held in held_by:
         own = AllowedCentres(nearest == label, *cell_um, origin_um)
         allowed = allowed_from_held(held, *cell_um, origin_um, most)
-        pieces.append(_Piece(allowed, held, own))
-    pieces = [piece for piece in pieces if piece.allowed.mask.any()]
+        if allowed.mask.any():
+            pieces.append(_Piece(allowed, Domain.of(shape, allowed), held, own))
     return sorted(pieces, key=lambda piece: -float(piece.held.max()))
 
 
@@ -320,62 +305,6 @@ def _at_cells(
     column = np.clip(at[:, 0], 0, values.shape[1] - 1)
     row = np.clip(at[:, 1], 0, values.shape[0] - 1)
     return np.asarray(values[row, column])
-
-
-def _best(
-    points: Floats,
-    free: NDArray[np.bool_],
-    shape: CountShape,
-    allowed: AllowedCentres | None,
-    taken_um: list[tuple[float, float]],
-) -> HotSpot | None:
-    """The best placement for the free points that overlaps none of the taken ones."""
-    if not free.any():
-        return None
-    half = np.array([shape.width_um, shape.height_um]) / 2
-    zero = points.min(axis=0)
-    forbidden = (np.array(taken_um, dtype=np.float64).reshape(-1, 2) - zero) / half
-    lines: list[Floats] = [np.empty(0), np.empty(0)]
-    if allowed is not None:
-        height, width = allowed.mask.shape
-        for axis, (cells, step) in enumerate(
-            ((width, allowed.cell_um_x), (height, allowed.cell_um_y))
-        ):
-            edges = allowed.origin_um[axis] + step * np.arange(cells + 1)
-            lines[axis] = (edges - zero[axis]) / half[axis]
-    domain = Domain(None if allowed is None else allowed.mask, lines[0], lines[1], forbidden)
-    found = Search((points[free] - zero) / half, shape.kind, domain).run()
-    if found is None:
-        return None
-    centre = (float(found.x * half[0] + zero[0]), float(found.y * half[1] + zero[1]))
-    spot = _spot(points, free, shape, centre)
-    moved = _centred(points[list(spot.members)], shape)
-    apart = np.abs(np.array(taken_um).reshape(-1, 2) - moved) / half
-    clear = np.hypot(*apart.T) if shape.kind == "circle" else apart.max(axis=1, initial=0)
-    if (clear < 2 - _OVERLAP_SLACK).any() or (
-        allowed is not None and not allowed.contains(np.array([moved]))[0]
-    ):
-        return spot
-    again = _spot(points, free, shape, moved)
-    return again if again.count >= spot.count else spot
-
-
-def _spot(
-    points: Floats, free: NDArray[np.bool_], shape: CountShape, centre: tuple[float, float]
-) -> HotSpot:
-    members = np.flatnonzero(free & shape.contains(points, centre))
-    return HotSpot(centre, len(members), shape.polygon_um(centre), tuple(members.tolist()))
-
-
-def _centred(members: Floats, shape: CountShape) -> tuple[float, float]:
-    """The middle of the points: of their bounding box or of their smallest enclosing circle."""
-    bounds = np.concatenate([members.min(axis=0), members.max(axis=0)])
-    if shape.kind == "circle" and len(members) > 1:
-        with np.errstate(all="ignore"):  # nearly equal points: GEOS may answer nan
-            circle = shapely.minimum_bounding_circle(shapely.MultiPoint(members))
-        if np.isfinite(circle.bounds).all():
-            bounds = np.array(circle.bounds)
-    return float((bounds[0] + bounds[2]) / 2), float((bounds[1] + bounds[3]) / 2)
 
 
 def _amid(allowed: AllowedCentres) -> tuple[float, float] | None:

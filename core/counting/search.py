@@ -1,299 +1,345 @@
-"""The exact maximum: branch and bound over centres, in units of the shape's half sides.
+"""The exact maximum for circles: branch and bound over centres, level by level.
 
-A placed shape holds a point exactly when its centre lies in the same shape drawn around the point.
-So the question is where most of these drawn shapes overlap. Divided by the half sides, a circle is
-the unit ball of the Euclidean distance and every rectangle that of the maximum distance.
+A box of centres has an upper bound: the circles that touch it. The count at its middle is a lower
+bound for all. Boxes are split in four until few outlines cross them; those whose bound is below the
+best count are dropped, so most are never split far. All boxes of a level are handled at once.
 
-A box of centres has an upper bound: the shapes that touch it. Boxes are split in four and taken by
-the highest bound, so most are never opened. When few outlines cross a box, it is solved: the
-topmost (then leftmost) centre of a region of highest count is the top of a circle, or lies where
-two outlines cross (of shapes, of allowed cells, of forbidden places), so these few places are
-counted. No centre between them can be better, and the bound of an unopened box rules it out.
+The boxes that are left are solved, the highest bounds first: the topmost (then leftmost) centre of
+a region of highest count is the top of a circle, or lies where two outlines cross (of circles, of
+allowed cells, of forbidden places), so these few places are counted. No centre between them can be
+better, and the bound of a dropped box rules it out.
 """
 
-import heapq
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.counting.domain import REACH, SLACK, Bools, Domain, Floats, Found, Ints
 from core.counting.shapes import BORDER_TOLERANCE
 
-# Half the border tolerance, so that the way back to µm cannot lose a point on the border.
-_REACH = 1 + BORDER_TOLERANCE / 2
 _TOUCH = 1 + BORDER_TOLERANCE
-# Rounding allowed when a place is compared with a box or cell it should lie in.
-_SLACK = 1e-9
 # A box with at most this many outlines across it is solved, not split.
-_CIRCLE_LEAF = 24
-# A rectangle box is solved when columns × rows × points stay below this.
-_RECTANGLE_LEAF = 60_000
-_COARSE, _MANY = 0.02, 1000
-# Below this side a box is solved whatever crosses it.
-_SMALLEST = 1e-6
-
-Floats = NDArray[np.float64]
-Box = tuple[float, float, float, float]
+_FEW = 8
+# Below this side a box is solved whatever crosses it: outlines that still lie together meet there.
+_SMALLEST = 1e-4
+# A forbidden place is a circle of this radius around the centre of the other.
+_APART = 2.0
+# Boxes that are solved at once at first, and distances that are held in memory at once.
+_BATCH = 64
+_CHUNK = 1 << 20
+# Boxes that wait to be solved.
+_MANY = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
-    """Where centres may lie, in half sides.
+class _Boxes:
+    """Square boxes of centres, and the circles whose outlines cross them.
 
     Attributes:
-        mask: (h, w) bool, allowed closed cells; None for everywhere.
-        x_lines: (w + 1,) float64, vertical cell borders.
-        y_lines: (h + 1,) float64, horizontal cell borders.
-        forbidden: (F, 2) float64: centres closer than two half sides to one of these would make
-            the shapes overlap; touching is allowed.
+        x0: (B,) float64, left borders.
+        y0: (B,) float64, top borders.
+        side: (B,) float64.
+        full: (B,) float64, weight of the circles that cover each box.
+        bound: (B,) float64, weight of the circles that touch each box.
+        whole: (B,) bool, whether every centre in the box is allowed.
+        crossing: (B,) int64, how many outlines cross each box.
+        circles: (C,) int64, these circles, box after box.
     """
 
-    mask: NDArray[np.bool_] | None
-    x_lines: Floats
-    y_lines: Floats
-    forbidden: Floats
+    x0: Floats
+    y0: Floats
+    side: Floats
+    full: Floats
+    bound: Floats
+    whole: Bools
+    crossing: Ints
+    circles: Ints
+
+    def __len__(self) -> int:
+        return len(self.x0)
+
+    def take(self, index: Ints) -> "_Boxes":
+        """Some of the boxes, in this order."""
+        crossing = self.crossing[index]
+        starts = (np.cumsum(self.crossing) - self.crossing)[index]
+        at = np.repeat(starts - (np.cumsum(crossing) - crossing), crossing)
+        return _Boxes(
+            self.x0[index],
+            self.y0[index],
+            self.side[index],
+            self.full[index],
+            self.bound[index],
+            self.whole[index],
+            crossing,
+            self.circles[at + np.arange(len(at))],
+        )
+
+    def only(self, keep: Bools) -> "_Boxes":
+        """Some of the boxes."""
+        return self if keep.all() else self.take(np.flatnonzero(keep))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The highest count and the topmost, then leftmost centre that has it, in half sides."""
-
-    count: int
-    x: float
-    y: float
+def _joined(parts: list[_Boxes]) -> _Boxes:
+    names = _Boxes.__slots__
+    return _Boxes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-class Search:
-    """One search; `run` gives the answer.
+# (-count, y, x): the least is the best.
+Key = tuple[float, float, float]
+_NOTHING: Key = (0.0, np.inf, np.inf)
+
+
+def best_circle(xy: Floats, domain: Domain, forbidden: Floats) -> Found | None:
+    """The best placement; None without points or without an allowed centre that holds one.
 
     Args:
-        xy: (N, 2) float64, points in half sides.
-        metric: `circle` or `rectangle`.
+        xy: (N, 2) float64, points in radii.
         domain: where centres may lie.
+        forbidden: (F, 2) float64: centres closer than two radii to one of these would make the
+            circles overlap; touching is allowed.
     """
+    if not len(xy):
+        return None
+    count, y, x = _Search(xy, domain, forbidden).run()
+    return None if count == 0 else Found(round(-count), x, y)
 
-    def __init__(self, xy: Floats, metric: Literal["circle", "rectangle"], domain: Domain) -> None:
+
+class _Search:
+    """One search; `run` gives the answer."""
+
+    def __init__(self, xy: Floats, domain: Domain, forbidden: Floats) -> None:
         unique, repeats = np.unique(xy, axis=0, return_counts=True)
         self._x, self._y = np.ascontiguousarray(unique[:, 0]), np.ascontiguousarray(unique[:, 1])
         self._weight = repeats.astype(np.float64)
-        self._round = metric == "circle"
         self._domain = domain
-        self._sum = None if domain.mask is None else _integral(domain.mask)
+        self._forbidden = forbidden
+        self._best = _NOTHING
+        # A box that holds a cell's border is solved once it is no larger than a cell.
+        self._cell = np.inf
+        if domain.mask is not None:
+            self._cell = min(*np.diff(domain.x_lines[:2]), *np.diff(domain.y_lines[:2]))
 
-    def run(self) -> Found | None:
-        """The best placement; None without points or without an allowed centre that holds one."""
-        if not len(self._x):
-            return None
-        root = self._root()
-        everything = np.arange(len(self._x))
-        tie = 0
-        heap: list[tuple[float, float, float, int, Box, float, NDArray[np.int64]]] = [
-            (-float(self._weight.sum()), root[1], root[0], tie, root, 0.0, everything)
-        ]
-        best: tuple[float, float, float] = (0.0, np.inf, np.inf)
-        while heap:
-            bound, y, x, _, box, full, crossing = heapq.heappop(heap)
-            if (bound, y, x) > best or bound == 0:
-                break
-            if self._is_leaf(box, crossing):
-                best = min(best, self._solve(box, full, crossing))
-                continue
-            for child in self._split(box, full, crossing):
-                tie += 1
-                key = (-child[1] - float(self._weight[child[2]].sum()), child[0][1], child[0][0])
-                if key <= best and key[0] < 0:
-                    heapq.heappush(heap, (*key, tie, *child))
-        if best[0] == 0:
-            return None
-        return Found(round(-best[0]), best[2], best[1])
+    def run(self) -> Key:
+        """The best key, or one of count 0."""
+        stack, leaves = [self._root()], []
+        while stack:
+            boxes = self._promising(stack.pop())
+            few = (boxes.crossing <= _FEW) | (boxes.side <= _SMALLEST)
+            few &= boxes.whole | (boxes.side <= self._cell)
+            leaves.append(boxes.only(few))
+            boxes = self._quarters(boxes.only(~few))
+            if len(boxes) > 1 and len(boxes.circles) > _CHUNK:
+                # The better half first: what it finds may spare the other.
+                order = np.argsort(-boxes.bound, kind="stable")
+                stack += [boxes.take(part) for part in np.array_split(order, 2)[::-1]]
+            elif len(boxes):
+                stack.append(boxes)
+            if sum(map(len, leaves)) > _MANY:
+                self._solve(_joined(leaves))
+                leaves = []
+        if leaves:
+            self._solve(_joined(leaves))
+        return self._best
 
-    def _root(self) -> Box:
-        x0, x1 = float(self._x.min()) - 1, float(self._x.max()) + 1
-        y0, y1 = float(self._y.min()) - 1, float(self._y.max()) + 1
-        side = max(x1 - x0, y1 - y0) * (1 + 1e-6)
-        return (x0 - 1e-6, y0 - 1e-6, x0 + side, y0 + side)
-
-    def _split(
-        self, box: Box, full: float, crossing: NDArray[np.int64]
-    ) -> list[tuple[Box, float, NDArray[np.int64]]]:
-        """The quarters that hold an allowed centre, with what covers and what crosses each."""
-        x0, y0, x1, y1 = box
-        xm, ym = (x0 + x1) / 2, (y0 + y1) / 2
-        px, py = self._x[crossing], self._y[crossing]
-        spans_x = [_span(px, low, high) for low, high in pairwise((x0, xm, x1))]
-        spans_y = [_span(py, low, high) for low, high in pairwise((y0, ym, y1))]
-        children = []
-        for j, (bottom, top) in enumerate(((y0, ym), (ym, y1))):
-            for i, (left, right) in enumerate(((x0, xm), (xm, x1))):
-                child = (left, bottom, right, top)
-                if not self._may_hold_centre(child):
-                    continue
-                near_x, far_x = spans_x[i]
-                near_y, far_y = spans_y[j]
-                if self._round:
-                    touched = near_x * near_x + near_y * near_y <= _TOUCH * _TOUCH
-                    covered = far_x * far_x + far_y * far_y <= 1
-                else:
-                    touched = np.maximum(near_x, near_y) <= _TOUCH
-                    covered = np.maximum(far_x, far_y) <= 1
-                inside = full + float(self._weight[crossing[covered]].sum())
-                children.append((child, inside, crossing[touched & ~covered]))
-        return children
-
-    def _may_hold_centre(self, box: Box) -> bool:
-        x0, y0, x1, y1 = box
-        if self._sum is not None:
-            left, right = _cells(self._domain.x_lines, x0, x1)
-            top, bottom = _cells(self._domain.y_lines, y0, y1)
-            total = self._sum
-            held = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-            if not held:
-                return False
-        for fx, fy in self._domain.forbidden.tolist():
-            far_x, far_y = max(fx - x0, x1 - fx), max(fy - y0, y1 - fy)
-            far = np.hypot(far_x, far_y) if self._round else max(far_x, far_y)
-            if far < 2 - 2 * _SLACK:
-                return False
-        return True
-
-    def _is_leaf(self, box: Box, crossing: NDArray[np.int64]) -> bool:
-        if box[2] - box[0] < _SMALLEST:
-            return True
-        if self._round:
-            return len(crossing) <= _CIRCLE_LEAF
-        if box[2] - box[0] > _COARSE and len(crossing) > _MANY:
-            return False  # a large box among many points: not worth counting its columns
-        columns, rows = self._columns_rows(box, crossing)
-        return len(columns) * len(rows) * len(crossing) <= _RECTANGLE_LEAF
-
-    def _solve(
-        self, box: Box, full: float, crossing: NDArray[np.int64]
-    ) -> tuple[float, float, float]:
-        """(-count, y, x) of the best place in the box, (0, inf, inf) without one."""
-        if self._round:
-            x, y = self._meetings(box, crossing)
-            keep = self._allowed(x, y)
-            x, y = x[keep], y[keep]
-            apart = np.hypot(
-                x[:, None] - self._x[crossing][None, :], y[:, None] - self._y[crossing][None, :]
-            )
-            counts = full + (apart <= _REACH) @ self._weight[crossing]
-        else:
-            columns, rows = self._columns_rows(box, crossing)
-            in_x = np.abs(columns[:, None] - self._x[crossing][None, :]) <= _REACH
-            in_y = np.abs(rows[:, None] - self._y[crossing][None, :]) <= _REACH
-            grid = full + (in_y * self._weight[crossing]) @ in_x.T.astype(np.float64)
-            y, x = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
-            counts = grid.ravel()
-            keep = self._allowed(x, y)
-            x, y, counts = x[keep], y[keep], counts[keep]
-        if not len(counts):
-            return (0.0, np.inf, np.inf)
-        first = np.lexsort((x, y, -counts))[0]
-        return (-float(counts[first]), float(y[first]), float(x[first]))
-
-    def _allowed(self, x: Floats, y: Floats) -> NDArray[np.bool_]:
-        keep = np.ones(len(x), dtype=bool)
-        if self._domain.mask is not None:
-            mask, keep = self._domain.mask, np.zeros(len(x), dtype=bool)
-            height, width = mask.shape
-            for dx in (-_SLACK, _SLACK):
-                column = np.searchsorted(self._domain.x_lines, x + dx, side="right") - 1
-                for dy in (-_SLACK, _SLACK):
-                    row = np.searchsorted(self._domain.y_lines, y + dy, side="right") - 1
-                    ok = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-                    keep[ok] |= mask[row[ok], column[ok]]
-        for fx, fy in self._domain.forbidden.tolist():
-            if self._round:
-                keep &= np.hypot(x - fx, y - fy) >= 2 - _SLACK
-            else:
-                keep &= np.maximum(np.abs(x - fx), np.abs(y - fy)) >= 2 - _SLACK
-        return keep
-
-    def _columns_rows(self, box: Box, crossing: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Left and top borders of drawn rectangles, cells and forbidden places in the box."""
-        x0, y0, x1, y1 = box
-        lines, forbidden = self._domain, self._domain.forbidden
-        columns = np.concatenate([self._x[crossing] - 1, forbidden[:, 0] + 2])
-        rows = np.concatenate([self._y[crossing] - 1, forbidden[:, 1] + 2])
-        return (
-            np.unique(np.concatenate([_within(columns, x0, x1), _within(lines.x_lines, x0, x1)])),
-            np.unique(np.concatenate([_within(rows, y0, y1), _within(lines.y_lines, y0, y1)])),
+    def _root(self) -> _Boxes:
+        x0, y0 = float(self._x.min()) - 1 - 1e-6, float(self._y.min()) - 1 - 1e-6
+        side = max(float(self._x.max()) + 1 - x0, float(self._y.max()) + 1 - y0) * (1 + 1e-6)
+        circles = np.arange(len(self._x))
+        return _Boxes(
+            np.array([x0]),
+            np.array([y0]),
+            np.array([side]),
+            np.zeros(1),
+            np.array([self._weight.sum()]),
+            np.zeros(1, dtype=np.bool_),
+            np.array([len(circles)]),
+            circles,
         )
 
-    def _meetings(self, box: Box, crossing: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Tops of circles and crossings of circles, cell borders and forbidden circles."""
-        x0, y0, x1, y1 = box
-        forbidden = self._domain.forbidden
-        cx = np.concatenate([self._x[crossing], forbidden[:, 0]])
-        cy = np.concatenate([self._y[crossing], forbidden[:, 1]])
-        radius = np.concatenate([np.ones(len(crossing)), np.full(len(forbidden), 2.0)])
-        columns = _within(self._domain.x_lines, x0, x1)
-        rows = _within(self._domain.y_lines, y0, y1)
-        parts = [
-            (cx, cy - radius),
-            _circle_circle(cx, cy, radius),
-            _circle_column(cx, cy, radius, columns),
-            _circle_column(cy, cx, radius, rows)[::-1],
-            (np.tile(columns, len(rows)), np.repeat(rows, len(columns))),
-        ]
-        x = np.concatenate([part[0] for part in parts])
-        y = np.concatenate([part[1] for part in parts])
-        keep = (x >= x0 - _SLACK) & (x <= x1 + _SLACK) & (y >= y0 - _SLACK) & (y <= y1 + _SLACK)
-        return x[keep], y[keep]
+    def _quarters(self, boxes: _Boxes) -> _Boxes:
+        """The quarters of the boxes that may hold a better centre than the best."""
+        half = np.repeat(boxes.side, 4) / 2
+        x0 = np.repeat(boxes.x0, 4) + np.tile([0, 1, 0, 1], len(boxes)) * half
+        y0 = np.repeat(boxes.y0, 4) + np.tile([0, 0, 1, 1], len(boxes)) * half
+        some, whole = self._share(x0, y0, half)
+        parents = boxes.take(np.repeat(np.arange(len(boxes)), 4)[some])
+        x0, y0, whole, half = x0[some], y0[some], whole[some], half[some] / 2
+        owner, circles = np.repeat(np.arange(len(parents)), parents.crossing), parents.circles
+        weight = self._weight[circles]
+        # From the middle of the box to the circle's centre, and to the nearest and farthest place.
+        dx = np.abs(self._x[circles] - (x0 + half)[owner])
+        dy = np.abs(self._y[circles] - (y0 + half)[owner])
+        held = dx * dx + dy * dy <= REACH * REACH
+        reach = half[owner]
+        near_x, near_y = np.maximum(dx - reach, 0), np.maximum(dy - reach, 0)
+        touched = near_x * near_x + near_y * near_y <= _TOUCH * _TOUCH
+        dx += reach
+        dy += reach
+        covered = dx * dx + dy * dy <= 1
+        middle, full, bound = (
+            parents.full + np.bincount(owner, weight * which, len(parents))
+            for which in (held, covered, touched)
+        )
+        self._offer(middle, x0 + half, y0 + half)
+        crosses = touched & ~covered
+        crossing = np.bincount(owner[crosses], minlength=len(parents))
+        return self._promising(
+            _Boxes(x0, y0, half * 2, full, bound, whole, crossing, circles[crosses])
+        )
+
+    def _promising(self, boxes: _Boxes) -> _Boxes:
+        """The boxes that may hold a better centre than the best."""
+        count, y, x = self._best
+        above = (boxes.y0 < y) | ((boxes.y0 == y) & (boxes.x0 <= x))
+        equal = (boxes.bound == -count) & (boxes.bound > 0)
+        return boxes.only((boxes.bound > -count) | (equal & above))
+
+    def _offer(self, counts: Floats, x: Floats, y: Floats) -> None:
+        """Take the best of these centres if it is better than the best and allowed."""
+        good = counts >= max(-self._best[0], 1.0)
+        counts, x, y = counts[good], x[good], y[good]
+        allowed = self._allowed(x, y)
+        counts, x, y = counts[allowed], x[allowed], y[allowed]
+        if len(counts):
+            first = np.lexsort((x, y, -counts))[0]
+            offer = (-float(counts[first]), float(y[first]), float(x[first]))
+            self._best = min(self._best, offer)
+
+    def _allowed(self, x: Floats, y: Floats) -> Bools:
+        """Which centres are allowed: (N,) bool."""
+        keep = self._domain.holds(x, y)
+        for fx, fy in self._forbidden.tolist():
+            keep &= np.hypot(x - fx, y - fy) >= _APART - SLACK
+        return keep
+
+    def _share(self, x0: Floats, y0: Floats, side: Floats) -> tuple[Bools, Bools]:
+        """Which boxes may hold an allowed centre, and which hold no other: two (B,) bool."""
+        some, whole = self._domain.share(x0, y0, side)
+        for fx, fy in self._forbidden.tolist():
+            dx, dy = np.abs(fx - x0 - side / 2), np.abs(fy - y0 - side / 2)
+            some &= np.hypot(dx + side / 2, dy + side / 2) >= _APART - 2 * SLACK
+            near = np.hypot(np.maximum(dx - side / 2, 0), np.maximum(dy - side / 2, 0))
+            whole &= near >= _APART + SLACK
+        return some, whole
+
+    def _solve(self, leaves: _Boxes) -> None:
+        """Offer the best centre of each box, by falling bounds."""
+        leaves = leaves.take(np.lexsort((leaves.x0, leaves.y0, -leaves.bound)))
+        size = _BATCH
+        while len(leaves := self._promising(leaves)):
+            widest = np.maximum.accumulate(leaves.crossing + len(self._forbidden) + 2)
+            fit = int(np.searchsorted(np.arange(1, len(leaves) + 1) * widest**2, _CHUNK))
+            size = max(1, min(size, fit))
+            batch, leaves = (
+                leaves.take(np.arange(len(leaves))[:size]),
+                leaves.take(np.arange(len(leaves))[size:]),
+            )
+            for whole in (True, False):
+                part = batch.only(batch.whole == whole)
+                if len(part):
+                    self._offer_meetings(part, whole=whole)
+            size *= 2
+
+    def _offer_meetings(self, boxes: _Boxes, *, whole: bool) -> None:
+        """Offer the tops and crossings of outlines in the boxes.
+
+        Args:
+            boxes: all or none of them with allowed centres only.
+            whole: whether they are; else the borders of cells and forbidden places count, too.
+        """
+        number, width = len(boxes), int(boxes.crossing.max(initial=0))
+        inside = np.arange(width) < boxes.crossing[:, None]
+        index = np.zeros((number, width), dtype=np.int64)
+        index[inside] = boxes.circles
+        cx, cy = (np.where(inside, at[index], np.nan) for at in (self._x, self._y))
+        weight = np.where(inside, self._weight[index], 0.0)
+        radius = np.ones(width)
+        x_lines = y_lines = np.empty((number, 0))
+        if not whole:
+            far = np.broadcast_to(self._forbidden, (number, *self._forbidden.shape))
+            cx, cy = np.hstack([cx, far[..., 0]]), np.hstack([cy, far[..., 1]])
+            weight = np.hstack([weight, np.zeros(far.shape[:2])])
+            radius = np.concatenate([radius, np.full(len(self._forbidden), _APART)])
+            x_lines = _lines_in(self._domain.x_lines, boxes.x0, boxes.side)
+            y_lines = _lines_in(self._domain.y_lines, boxes.y0, boxes.side)
+        x, y = _meetings(cx, cy, radius, x_lines, y_lines)
+        right, bottom = (boxes.x0 + boxes.side)[:, None], (boxes.y0 + boxes.side)[:, None]
+        keep = (x >= boxes.x0[:, None] - SLACK) & (x <= right + SLACK)
+        keep &= (y >= boxes.y0[:, None] - SLACK) & (y <= bottom + SLACK)
+        owner = np.nonzero(keep)[0]
+        x, y = x[keep], y[keep]
+        if width > 4 * _FEW:  # many outlines through one place meet there many times
+            places = np.stack([owner, x, y], axis=1)
+            _, first = np.unique(np.round(places, 10), axis=0, return_index=True)
+            owner, x, y = owner[first], x[first], y[first]
+        counts = np.empty(len(x))
+        step = max(1, _CHUNK // max(width, 1))
+        for at in range(0, len(x), step):
+            part = slice(at, at + step)
+            dx, dy = x[part, None] - cx[owner[part]], y[part, None] - cy[owner[part]]
+            held = (dx * dx + dy * dy <= REACH * REACH) * weight[owner[part]]
+            counts[part] = boxes.full[owner[part]] + held.sum(axis=1)
+        self._offer(counts, x, y)
 
 
-def _integral(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(h + 1, w + 1): sums of the mask above and left of each cell corner."""
-    total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
-    np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1, out=total[1:, 1:])
-    return total
+def _lines_in(lines: Floats, low: Floats, side: Floats) -> Floats:
+    """(B, 2) float64: the cell borders across each box, no larger than a cell; nan for none."""
+    if not len(lines):
+        return np.empty((len(low), 0))
+    at = np.searchsorted(lines, low - SLACK)[:, None] + np.arange(2)
+    found = lines[np.minimum(at, len(lines) - 1)]
+    good = (at < len(lines)) & (found <= (low + side + SLACK)[:, None])
+    return np.where(good, found, np.nan)
 
 
-def _cells(lines: Floats, low: float, high: float) -> tuple[int, int]:
-    """First and one past the last of the closed cells that touch [low, high]."""
-    first = int(np.searchsorted(lines, low - _SLACK, side="left")) - 1
-    last = int(np.searchsorted(lines, high + _SLACK, side="right"))
-    cells = len(lines) - 1
-    return min(max(first, 0), cells), max(min(last, cells), 0)
+def _meetings(
+    cx: Floats, cy: Floats, radius: Floats, x_lines: Floats, y_lines: Floats
+) -> tuple[Floats, Floats]:
+    """Tops of circles and crossings of circles and lines, box by box.
 
+    Args:
+        cx: (B, M) float64, centres of circles; nan for none.
+        cy: (B, M) float64.
+        radius: (M,) float64.
+        x_lines: (B, X) float64, vertical lines; nan for none.
+        y_lines: (B, Y) float64, horizontal lines; nan for none.
 
-def _span(at: Floats, low: float, high: float) -> tuple[Floats, Floats]:
-    """Least and greatest distance along one axis from each place to [low, high]."""
-    below, above = low - at, at - high
-    return np.maximum(np.maximum(below, above), 0), np.maximum(-below, -above)
-
-
-def _within(values: Floats, low: float, high: float) -> Floats:
-    return values[(values >= low - _SLACK) & (values <= high + _SLACK)]
+    Returns:
+        x and y, (B, P) float64; nan where nothing meets.
+    """
+    columns = _circle_line(cx, cy, radius, x_lines)
+    rows = _circle_line(cy, cx, radius, y_lines)[::-1]
+    corners = np.broadcast_arrays(x_lines[:, :, None], y_lines[:, None, :])
+    parts = [(cx, cy - radius), _circle_circle(cx, cy, radius), columns, rows, corners]
+    number = len(cx)
+    x, y = (np.hstack([part[axis].reshape(number, -1) for part in parts]) for axis in (0, 1))
+    return x, y
 
 
 def _circle_circle(cx: Floats, cy: Floats, radius: Floats) -> tuple[Floats, Floats]:
     """Both crossings of every pair of circles; of touching ones the same place twice."""
-    i, j = np.triu_indices(len(cx), 1)
-    dx, dy = cx[j] - cx[i], cy[j] - cy[i]
+    i, j = np.triu_indices(cx.shape[1], 1)
+    dx, dy = cx[:, j] - cx[:, i], cy[:, j] - cy[:, i]
     apart = np.hypot(dx, dy)
-    reach = radius[i] + radius[j]
-    near = (apart > 0) & (apart <= reach * _REACH) & (apart >= np.abs(radius[i] - radius[j]))
-    i, j, dx, dy, apart = i[near], j[near], dx[near], dy[near], apart[near]
+    near = (apart > 0) & (apart <= (radius[i] + radius[j]) * REACH)
+    near &= apart >= np.abs(radius[i] - radius[j])
+    apart = np.where(near, apart, np.nan)
     along = (apart + (radius[i] ** 2 - radius[j] ** 2) / apart) / 2
     aside = np.sqrt(np.maximum(radius[i] ** 2 - along**2, 0))
     ux, uy = dx / apart, dy / apart
-    x, y = cx[i] + along * ux, cy[i] + along * uy
+    x, y = cx[:, i] + along * ux, cy[:, i] + along * uy
     return (
-        np.concatenate([x - aside * uy, x + aside * uy]),
-        np.concatenate([y + aside * ux, y - aside * ux]),
+        np.stack([x - aside * uy, x + aside * uy], axis=-1),
+        np.stack([y + aside * ux, y - aside * ux], axis=-1),
     )
 
 
-def _circle_column(
+def _circle_line(
     across: Floats, along: Floats, radius: Floats, lines: Floats
 ) -> tuple[Floats, Floats]:
     """Crossings of circles with lines; `across` is the centres' axis on which the lines stand."""
-    offset = lines[None, :] - across[:, None]
-    circle, line = np.nonzero(np.abs(offset) <= radius[:, None] * _REACH)
-    reach = np.sqrt(np.maximum(radius[circle] ** 2 - offset[circle, line] ** 2, 0))
-    places = np.concatenate([along[circle] - reach, along[circle] + reach])
-    return np.tile(lines[line], 2), places
+    offset = lines[:, None, :] - across[:, :, None]
+    offset[np.abs(offset) > radius[:, None] * REACH] = np.nan
+    reach = np.sqrt(np.maximum(radius[:, None] ** 2 - offset**2, 0))
+    places = np.stack([along[:, :, None] - reach, along[:, :, None] + reach], axis=-1)
+    return np.broadcast_to(lines[:, None, :, None], places.shape), places

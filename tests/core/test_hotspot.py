@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from core.counting.allowed import AllowedCentres
 from core.counting.hotspot import find_hot_spots
@@ -43,18 +44,22 @@ def cells_of(allowed):
     ]
 
 
-def rectangle_fits(subset, half, cell, taken=None):
+def rectangle_fits(subset, half, cell, taken=()):
     """Whether one allowed centre holds all points: exact on lattice numbers."""
     xs, ys = [p[0] for p in subset], [p[1] for p in subset]
     x0, x1 = max(max(xs) - half[0], cell[0]), min(min(xs) + half[0], cell[2])
     y0, y1 = max(max(ys) - half[1], cell[1]), min(min(ys) + half[1], cell[3])
     if x0 > x1 or y0 > y1:
         return False
-    # A box is inside an open box exactly when its corners are.
-    return taken is None or any(
-        max(abs(x - taken[0]) / half[0], abs(y - taken[1]) / half[1]) >= 2 - 1e-9
-        for x in (x0, x1)
-        for y in (y0, y1)
+    # What open boxes leave of a closed box has its extremes on their borders.
+    xs = [x0, x1, *(x + side * 2 * half[0] for x, _ in taken for side in (-1, 1))]
+    ys = [y0, y1, *(y + side * 2 * half[1] for _, y in taken for side in (-1, 1))]
+    return any(
+        all(max(abs(x - tx) / half[0], abs(y - ty) / half[1]) >= 2 - 1e-9 for tx, ty in taken)
+        for x in xs
+        if x0 <= x <= x1
+        for y in ys
+        if y0 <= y <= y1
     )
 
 
@@ -127,13 +132,16 @@ def test_rectangle_equals_brute_force(lattice, allowed, width, height):
     points = np.array(rows)
     shape = CountShape("rectangle", width * STEP, height * STEP)
     half = (shape.width_um / 2, shape.height_um / 2)
-    spots = find_hot_spots(points, shape, allowed, k=2)
-    counts = [*checked(spots, points, shape, allowed), 0, 0]
-    assert counts[0] == most(rows, allowed, lambda s, c: rectangle_fits(s, half, c))
-    if counts[0]:
-        rest = [p for i, p in enumerate(rows) if i not in spots[0].members]
-        taken = spots[0].centre_um
-        assert counts[1] == most(rest, allowed, lambda s, c: rectangle_fits(s, half, c, taken))
+    spots = find_hot_spots(points, shape, allowed, k=4)
+    counts = checked(spots, points, shape, allowed)
+    taken, rest = [], dict(enumerate(rows))
+    for index in range(4):
+        best = most(list(rest.values()), allowed, lambda s, c: rectangle_fits(s, half, c, taken))
+        assert best == (counts[index] if index < len(counts) else 0)
+        if best == 0:
+            break
+        taken.append(spots[index].centre_um)
+        rest = {i: point for i, point in rest.items() if i not in spots[index].members}
 
 
 @settings(max_examples=120, deadline=None)
@@ -158,21 +166,77 @@ def test_circle_equals_brute_force(lattice, allowed, radius):
 
 @settings(max_examples=60, deadline=None)
 @given(LATTICE, masks(), st.sampled_from([10.0, 15.0, 25.0]))
-def test_no_sampled_placement_beats_the_next_best_circle(lattice, allowed, radius):
+def test_no_sampled_placement_beats_the_next_best_circles(lattice, allowed, radius):
     points = np.array(lattice, dtype=float) * STEP
     shape = CountShape("circle", 2 * radius, 2 * radius)
-    spots = find_hot_spots(points, shape, allowed, k=2)
-    if not spots:
-        return
+    spots = find_hot_spots(points, shape, allowed, k=4)
+    checked(spots, points, shape, allowed)
     grid = np.arange(-30.0, 111.0, 2.5)
     centres = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
-    far = np.hypot(*(centres - spots[0].centre_um).T) >= 2 * radius
     if allowed is not None:
-        far &= allowed.contains(centres)
-    rest = np.delete(points, spots[0].members, axis=0)
-    apart = np.hypot(*np.moveaxis(centres[far][:, None] - rest[None], -1, 0))
-    sampled = (apart <= radius).sum(axis=1).max(initial=0)
-    assert sampled <= (spots[1].count if len(spots) > 1 else 0)
+        centres = centres[allowed.contains(centres)]
+    free = np.ones(len(points), bool)
+    for index in range(4):
+        apart = np.hypot(*np.moveaxis(centres[:, None] - points[free][None], -1, 0))
+        sampled = (apart <= radius).sum(axis=1).max(initial=0)
+        assert sampled <= (spots[index].count if index < len(spots) else 0)
+        if index >= len(spots):
+            break
+        free[list(spots[index].members)] = False
+        centres = centres[np.hypot(*(centres - spots[index].centre_um).T) >= 2 * radius]
+
+
+def circle_meetings(points, radius, taken):
+    """Where outlines of the circles about the points and of the forbidden places cross."""
+    rims = [(x, y, radius) for x, y in points] + [(x, y, 2 * radius) for x, y in taken]
+    yield from ((x, y - r) for x, y, r in rims)
+    for (ax, ay, r), (bx, by, q) in itertools.combinations(rims, 2):
+        far = np.hypot(bx - ax, by - ay)
+        if 0 < far <= r + q and far >= abs(r - q):
+            along = (far * far + r * r - q * q) / (2 * far)
+            aside = np.sqrt(max(r * r - along * along, 0.0))
+            ux, uy = (bx - ax) / far, (by - ay) / far
+            for side in (-aside, aside):
+                yield ax + along * ux - side * uy, ay + along * uy + side * ux
+
+
+@pytest.mark.parametrize("evenly", [False, True])
+def test_the_next_best_circles_equal_all_meetings(evenly):
+    radius = 260.0
+    points = np.random.default_rng(3).random((140, 2)) * 2000
+    if evenly:
+        points = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), -1).reshape(-1, 2) * 170
+    shape = CountShape("circle", 2 * radius, 2 * radius)
+    spots = find_hot_spots(points, shape, k=4)
+    checked(spots, points, shape, None)
+    free, taken = np.ones(len(points), bool), []
+    for spot in spots:
+        places = np.array(list(circle_meetings(points[free], radius, taken)))
+        for centre in taken:
+            places = places[np.hypot(*(places - centre).T) >= 2 * radius * (1 - 1e-9)]
+        apart = np.hypot(*np.moveaxis(places[:, None] - points[free][None], -1, 0))
+        assert spot.count == (apart <= radius * (1 + 1e-9)).sum(axis=1).max()
+        free[list(spot.members)] = False
+        taken.append(spot.centre_um)
+
+
+@pytest.mark.parametrize("kind", ["circle", "rectangle"])
+@pytest.mark.parametrize("evenly", [False, True])
+def test_many_points_all_over_the_tissue_do_end(kind, evenly):
+    # Nearly every place is nearly as good as the best: no bound spares much.
+    points = np.random.default_rng(4).random((3000, 2)) * 8000
+    if evenly:
+        points = np.stack(np.meshgrid(np.arange(25.0), np.arange(25.0)), -1).reshape(-1, 2) * 320
+    mask = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((400, 400)), 9) > -0.02
+    allowed = AllowedCentres(mask, 20.0, 20.0)
+    shape = CountShape(kind, 1600.0, 1600.0)
+    spots = find_hot_spots(points, shape, allowed, k=5)
+    counts = checked(spots, points, shape, allowed)
+    assert len(counts) == 5
+    rows, columns = np.nonzero(mask[::10, ::10])
+    centres = np.stack([columns, rows], axis=1) * 200.0
+    held = max(int(shape.contains(points, (x, y)).sum()) for x, y in centres.tolist())
+    assert counts[0] >= held
 
 
 @settings(max_examples=60, deadline=None)

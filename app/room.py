@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.bridge import GuiBridge, WorkThread
 from app.listing import load_listing, neighbour, shown_name
-from app.opening import OpenedSlide, Place0, Ready, prepare, reader_id
+from app.opening import OpenedSlide, Place0, Ready, prepare, reader_id, use_mpp
 from app.stopping import drain
 from core.cancel import Cancelled
 from core.counting.protocols import DEFAULT_PROTOCOL
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 #: Candidates of a running run are taken over at most this often.
 REFRESH_MS = 500
+#: Hot spots are searched anew once no key came for so long: the search would hold the next one.
+QUIET_MS = 250
 #: A verdict that was pressed is written, however slow the disk, before the program gives up on it.
 LAST_WRITES_S = 5.0
 #: Priorities: what closing waits for goes before LAST, what it drops after.
@@ -102,6 +104,8 @@ class Room(QObject):
         self._tissue_mpp: Mpp | None = None
         self._refresh = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._refresh.timeout.connect(self._refresh_now)
+        self._quiet = QTimer(self, singleShot=True, interval=QUIET_MS)
+        self._quiet.timeout.connect(self._settle)
 
     # Opening and closing.
 
@@ -179,7 +183,7 @@ class Room(QObject):
             return
         self._leave()
         self._desk = ready.desk
-        _use_mpp(slide, ready.view)
+        use_mpp(slide, ready.view)
         stored = ready.stored
         self.protocol_id = ready.protocol_id
         self.opened = OpenedSlide(
@@ -194,6 +198,7 @@ class Room(QObject):
         if opened is None:
             return
         self._refresh.stop()
+        self._quiet.stop()
         self.slide_closing.emit(opened)
         self.opened, self.view, self.tissue, self._desk = None, None, None, None
         self._tissue_mpp = None
@@ -248,9 +253,9 @@ class Room(QObject):
         if opened is None or opened.token != token:
             return False
         self.view = view
-        _use_mpp(opened.slide, view)
+        use_mpp(opened.slide, view)
         if not view.spots_settled:
-            self._settle(token)
+            self._quiet.start()
         gone = [key for key in self.selection if view.figures.row(key) is None]
         self.view_changed.emit(view)
         if gone:
@@ -259,13 +264,14 @@ class Room(QObject):
             self._find_tissue(opened, view.mpp)
         return True
 
-    def _settle(self, token: int) -> None:
+    @Slot()
+    def _settle(self) -> None:
         """Have the hot spots searched anew once no verdict waits."""
-        desk = self._desk
-        if desk is not None:
+        opened, desk = self.opened, self._desk
+        if opened is not None and desk is not None:
             self.desk_thread.submit(
                 desk.settle_spots,
-                lambda view: self._take(token, view),
+                lambda view: self._take(opened.token, view),
                 self.failed.emit,
                 priority=1,
             )
@@ -297,8 +303,7 @@ class Room(QObject):
         """Show the candidates of a run, if its slide is the open one."""
         if self.opened is None or self.opened.slide_id != slide_id:
             return
-        shown = None if self.view is None or self.view.run is None else self.view.run.id
-        self.ask(lambda desk: desk.refresh() if shown == run_id else desk.use_run(run_id))
+        self.ask(lambda desk: desk.use_run(run_id))
 
     @Slot()
     def _refresh_now(self) -> None:
@@ -391,9 +396,3 @@ class Room(QObject):
         if not ended:
             log.error("a thread of the room did not end within %g s", LAST_WRITES_S)
         return ended
-
-
-def _use_mpp(slide: Slide, view: DeskView) -> None:
-    """What a reader set holds for every later read of this slide."""
-    if slide.mpp != view.mpp:
-        slide.mpp, slide.mpp_origin = view.mpp, view.mpp_origin

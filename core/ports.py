@@ -143,3 +143,27 @@ class Classifier(Protocol):
             detector_scores: (B,) float32, the detector's scores of the same candidates.
         """
         ...
+
+    def level(
+        self, probabilities: NDArray[np.float64], detector_scores: NDArray[np.float64]
+    ) -> "Levelled":
+        """Make up for the slide's stain and scanner, once all its candidates are known.
+
+        Args:
+            probabilities: (N,) from `classify`, of all candidates of the slide.
+            detector_scores: (N,) of the same candidates.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Levelled:
+    """Probabilities of a slide's candidates, made up for its stain and scanner.
+
+    Attributes:
+        probabilities: (N,) float64 in 0..1.
+        shift: how far the slide's candidates lie above those of the training slides, log odds.
+    """
+
+    probabilities: NDArray[np.float64]
+    shift: float

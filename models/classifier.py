@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.ports import ModelOrigin
+from core.ports import Levelled, ModelOrigin
 from models import adapters
-from models.calibration import Calibration
+from models.calibration import Calibration, Levelling
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
 from models.registry import backbone, file_sha256, read_manifest, shipped, weights_folder
@@ -29,6 +29,8 @@ class CropClassifier:
         #: What was measured of these models on slides of 0.5 µm/px, in words; None if nothing was.
         self.low_res_note: str | None = None
         self._calibration = Calibration(**manifest["calibration"])
+        levelling = manifest.get("levelling")
+        self._levelling = None if levelling is None else Levelling(**levelling)
         turned = QuarterTurns(network, manifest.get("quarter_turns", 1))
         self._runner = Runner(turned, device, batch_size=256 if device.kind == "cuda" else 64)
 
@@ -61,6 +63,15 @@ class CropClassifier:
     ) -> NDArray[np.float32]:
         """Calibrated probabilities (B,); see `core.ports.Classifier`."""
         return self._calibration(self.logits(crops), detector_scores)
+
+    def level(
+        self, probabilities: NDArray[np.float64], detector_scores: NDArray[np.float64]
+    ) -> Levelled:
+        """Make up for the slide's stain and scanner; see `core.ports.Classifier`."""
+        if self._levelling is None:
+            return Levelled(probabilities, 0.0)
+        shift = self._levelling.shift(self._calibration.logits(probabilities, detector_scores))
+        return Levelled(self._calibration.shifted(probabilities, -shift), shift)
 
 
 def load_classifier(folder: Path | None = None, *, device: Device | None = None) -> CropClassifier:

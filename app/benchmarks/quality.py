@@ -6,7 +6,7 @@ merging, cropping size and classifier as a slide does, from memory.
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,21 @@ def score_frame(
     crops = cut_tiles(fine, xy_um / classifier.mpp, classifier.crop_px)
     probabilities = classifier.classify(crops, scores)
     return FrameScores(xy_um, scores.astype(np.float64), probabilities.astype(np.float64))
+
+
+def level(
+    detector: HeatmapDetector, classifier: CropClassifier, scored: Sequence[FrameScores]
+) -> list[FrameScores]:
+    """Level the probabilities over all frames, by the candidates that an analysis would keep."""
+    probabilities = np.concatenate([s.probabilities for s in scored])
+    scores = np.concatenate([s.detector_scores for s in scored])
+    kept = scores >= detector.threshold
+    levelled = probabilities.copy()
+    levelled[kept] = classifier.level(probabilities[kept], scores[kept]).probabilities
+    ends = np.cumsum([len(s.detector_scores) for s in scored])[:-1]
+    return [
+        replace(s, probabilities=p) for s, p in zip(scored, np.split(levelled, ends), strict=True)
+    ]
 
 
 def _jpeg(rgb: Image8, quality: int) -> Image8:
@@ -154,10 +169,10 @@ def measure(
     *,
     resamples: int = 1000,
 ) -> Quality:
-    """Score all frames after `change`, and read the figures."""
+    """Score all frames of a slide after `change`, level them as one, and read the figures."""
     detected, classified = [], []
-    for frame in frames:
-        found = score_frame(detector, classifier, change(frame.rgb), frame.mpp)
+    scored = [score_frame(detector, classifier, change(f.rgb), f.mpp) for f in frames]
+    for frame, found in zip(frames, level(detector, classifier, scored), strict=True):
         truth = frame.mitoses_px.astype(np.float64) * frame.mpp
         area_mm2 = frame.rgb.shape[0] * frame.rgb.shape[1] * frame.mpp**2 / 1e6
         detected.append(FilePoints(frame.file, found.xy_um, found.detector_scores, truth, area_mm2))

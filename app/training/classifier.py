@@ -6,7 +6,7 @@ Steps, each kept on disk so that a stopped training goes on:
    slide of the frames, so every fold may start from it.
 2. four folds: a LoRA adapter (or, with `mode="full"`, all weights) learns from the frames of the
    other groups, with the false alarms of a detector that had not seen them, and scores its own.
-3. out of fold: calibration, and the two thresholds on the pooled F1 of detector and classifier.
+3. out of fold: levelling, calibration, and the two thresholds on the pooled F1 of both networks.
 4. the final adapter learns from all training slides.
 """
 
@@ -31,7 +31,7 @@ from app.training.out_of_fold import FrameCandidates
 from core.analysis.evaluate import Evaluation, evaluate_files
 from core.cancel import CancelToken
 from models import adapters, calibration
-from models.calibration import Calibration
+from models.calibration import Calibration, Levelling
 from models.crop_net import CropNet, QuarterTurns
 from models.registry import Backbone, backbone, file_sha256
 from models.training.augment import AugmentStrength
@@ -195,10 +195,37 @@ def out_of_fold_logits(
     return found, logits
 
 
+def level(
+    found: Sequence[FrameCandidates], logits: dict[str, NDArray[np.float64]], threshold: float
+) -> tuple[Levelling, dict[str, NDArray[np.float64]]]:
+    """Bring every slide's candidates to one level, as an analysis does at its end.
+
+    Returns:
+        The levelling, and the logits of every candidate after it, by file.
+    """
+    by_slide: dict[str, list[FrameCandidates]] = {}
+    for c in found:
+        if c.whole:
+            by_slide.setdefault(c.slide, []).append(c)
+    kept = {
+        slide: np.concatenate([logits[c.file][c.scores >= threshold] for c in frames])
+        for slide, frames in by_slide.items()
+    }
+    medians = [float(np.median(z)) for z in kept.values() if len(z)]
+    levelling = Levelling(float(np.median(medians)))
+    shift = {slide: levelling.shift(z) for slide, z in kept.items()}
+    return levelling, {c.file: logits[c.file] - shift.get(c.slide, 0.0) for c in found}
+
+
 def calibrate(
     found: Sequence[FrameCandidates], logits: dict[str, NDArray[np.float64]], threshold: float
 ) -> tuple[Calibration, Evaluation, NDArray[np.float32], NDArray[np.bool_]]:
     """Fit the probability on whole frames' candidates at the detector's operating threshold.
+
+    Args:
+        found: of every frame.
+        logits: after levelling.
+        threshold: of the detector.
 
     Returns:
         The calibration, the evaluation of the whole frames under its probabilities, and these
@@ -243,6 +270,7 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
     out.mkdir(parents=True, exist_ok=True)
     found, logits = out_of_fold_logits(data, detector, out, plan, token)
     detector_manifest = json.loads((detector / f"{DETECTOR}.json").read_text("utf-8"))
+    levelling, logits = level(found, logits, detector_manifest["threshold"])
     fitted, evaluation, p, mitosis = calibrate(found, logits, detector_manifest["threshold"])
     review, count = thresholds(evaluation)
     base = base_network(data, detector, out, plan, token)
@@ -257,6 +285,7 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
         "crop_px": CROP_PX,
         "quarter_turns": plan.quarter_turns,
         "calibration": asdict(fitted),
+        "levelling": asdict(levelling),
         "review_threshold": round(review, 5),
         "count_threshold": round(count, 5),
         "plan": asdict(plan),

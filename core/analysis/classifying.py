@@ -35,6 +35,11 @@ class _Crops:
     unreadable: int = 0
 
 
+def label_of(probability: float, classifier: Classifier) -> Literal["mitosis", "imposter"]:
+    """What a candidate of this probability is called until a reader says otherwise."""
+    return "mitosis" if probability >= classifier.count_threshold else "imposter"
+
+
 class CandidateSink:
     """Takes settled candidates, and sees them classified and stored.
 
@@ -75,7 +80,7 @@ class CandidateSink:
         ):
             probabilities = self._classify(crops)
             rows = [
-                (candidate_id, probability, self._label(probability))
+                (candidate_id, probability, label_of(probability, self._classifier))
                 for candidate_id, probability in zip(crops.ids, probabilities, strict=True)
             ]
             self._unreadable += crops.unreadable
@@ -141,7 +146,7 @@ class CandidateSink:
         probabilities = self._classify(crops)
         self._unreadable += crops.unreadable
         self._unsaved += [
-            Candidate(x0, y0, score, probability, self._label(probability))
+            Candidate(x0, y0, score, probability, label_of(probability, self._classifier))
             for (x0, y0), score, probability in zip(
                 crops.points.xy0.tolist(),
                 crops.points.scores.tolist(),
@@ -158,9 +163,6 @@ class CandidateSink:
         with self._times.measure("classify_s"):
             probabilities = self._classifier.classify(crops.pixels, crops.points.scores)
         return [float(probability) for probability in probabilities]
-
-    def _label(self, probability: float) -> Literal["mitosis", "imposter"]:
-        return "mitosis" if probability >= self._classifier.count_threshold else "imposter"
 
     def _unscored_pages(self) -> Iterator[list[tuple[int, float, float, float]]]:
         after_id, size = 0, max(1, self._classifier.batch_size)

@@ -9,7 +9,8 @@ slide's cache. Memory holds the windows in flight and the candidates along the f
 
 A run can stop anywhere. What is on disk is always whole: windows with their points, candidates with
 their scores. Going on means: classify what the detection set holds without a score of this run,
-take the points of finished windows into the merge, and detect the other windows.
+take the points of finished windows into the merge, and detect the other windows. The last
+transaction levels the scores over the slide and marks the run as done, both or neither.
 """
 
 import logging
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from core.analysis.candidates import Points, StreamMerger
 from core.analysis.classifying import CandidateSink
+from core.analysis.levelling import final_scores
 from core.analysis.planning import AnalysisRequest, Plan, make_plan
 from core.analysis.progress import Listener, Progress, Reporter, Times
 from core.analysis.readahead import read_ahead
@@ -127,7 +129,10 @@ def analyze(
     except BaseException as error:
         _note_failure(store, run.id, times, error)
         raise
-    run = store.finish_run(run.id, "done", times.as_dict(), "; ".join(notes))
+    with times.measure("post_s"):
+        final = final_scores(store, run.id, classifier)
+    notes += (final.note,) if final.note else ()
+    run = store.finish_run(run.id, "done", times.as_dict(), "; ".join(notes), scores=final.rows)
     summary = _summary(store, run, plan, returned=False, resumed=resumed)
     reporter.report(Progress("done", summary.windows, summary.windows, summary.analysed_mm2))
     return summary

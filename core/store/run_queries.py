@@ -5,7 +5,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from core.errors import StoreError
 from core.ports import ModelOrigin
@@ -165,6 +176,20 @@ def finish_run(
     append_event(
         connection, f"run {state}", f"run {run.id}", new={"times": summed, "message": message}
     )
+
+
+def change_scores(
+    connection: Connection, run_id: int, scores: Sequence[tuple[int, float, str]]
+) -> None:
+    """Put other probabilities and labels in the place of a run's."""
+    if not scores:
+        return
+    query = (
+        update(ScoreRow)
+        .where(ScoreRow.run_id == run_id, ScoreRow.candidate_id == bindparam("of"))
+        .values(probability=bindparam("p"), label=bindparam("called"))
+    )
+    connection.execute(query, [{"of": of, "p": p, "called": called} for of, p, called in scores])
 
 
 def _set_state(

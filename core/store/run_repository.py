@@ -125,7 +125,13 @@ class RunStore(StoreBase):
         return self._read(lambda c: run_queries.classified_count(c, run_id))
 
     def finish_run(
-        self, run_id: int, state: RunState, times: Mapping[str, float], message: str = ""
+        self,
+        run_id: int,
+        state: RunState,
+        times: Mapping[str, float],
+        message: str = "",
+        *,
+        scores: Sequence[tuple[int, float, str]] = (),
     ) -> RunRecord:
         """End this session of a run after everything saved before; gives its lease back.
 
@@ -133,13 +139,18 @@ class RunStore(StoreBase):
             run_id: a run opened by this store.
             state: `done`, `cancelled` or `failed`.
             times: seconds by name, added to those of earlier sessions.
-            message: why it failed.
+            message: why it failed, or what the reader must know.
+            scores: (candidate id, probability, label) that take the place of those given so far,
+                in the same transaction.
         """
         self.flush()
         run = self._lease_of(run_id)
-        self.write(
-            lambda c: run_queries.finish_run(c, run, state, times, message, self._holder), LATER
-        )
+
+        def work(connection: Connection) -> None:
+            run_queries.change_scores(connection, run_id, scores)
+            run_queries.finish_run(connection, run, state, times, message, self._holder)
+
+        self.write(work, LATER)
         del self._leased[run_id]
         return self.run(run_id)
 

@@ -19,7 +19,7 @@ from core.analysis.tiling import Regions
 from core.cancel import Cancelled, CancelToken
 from core.errors import PixelSizeError, RegionError, SlideError
 from core.geometry import Mpp
-from core.ports import ModelOrigin
+from core.ports import Levelled, ModelOrigin
 from core.slides.pyramid import write_pyramid
 from core.slides.reader import SlideReadError, open_slide
 from core.store import open_store
@@ -386,3 +386,41 @@ def test_unequal_axes_are_measured_each_by_its_own(tmp_path, store):
         summary = run(slide, store)
     assert isinstance(mpp, Mpp)
     assert summary.plan.area.area_mm2() == pytest.approx(0.2 * 0.4, rel=0.2)
+
+
+class LevellingClassifier(BlobClassifier):
+    """Takes a tenth off every probability at the end, and says by how much the slide differed."""
+
+    asked = 0
+
+    def level(self, probabilities, detector_scores):
+        type(self).asked += 1
+        assert len(probabilities) == len(detector_scores)
+        return Levelled(probabilities * 0.9, 2.0)
+
+
+def test_probabilities_are_levelled_once_over_the_whole_slide(slide, store):
+    plain = found(store, run(slide, store).run.id)[1]
+    LevellingClassifier.asked = 0
+    summary = run(slide, store, classifier=LevellingClassifier(), again=True)
+    _, levelled, labels = found(store, summary.run.id)
+    np.testing.assert_allclose(levelled, 0.9 * plain)
+    limit = LevellingClassifier.count_threshold
+    assert labels == ["mitosis" if p >= limit else "imposter" for p in levelled]
+    assert any("2.0 in log odds" in note for note in summary.notes)
+    assert LevellingClassifier.asked == 1
+
+
+def test_a_run_that_was_stopped_is_levelled_once_too(slide, store):
+    plain = found(store, run(slide, store).run.id)[1]
+    token = CancelToken()
+
+    def stop(progress: Progress):
+        if progress.phase == "windows" and progress.done >= 2:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        run(slide, store, classifier=LevellingClassifier(), progress=stop, token=token, again=True)
+    summary = run(slide, store, classifier=LevellingClassifier())
+    assert summary.resumed
+    np.testing.assert_allclose(found(store, summary.run.id)[1], 0.9 * plain)

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from core.cancel import Cancelled, CancelToken
-from models.crop_net import CropNet
+from models.crop_net import CropNet, QuarterTurns
 from models.registry import backbone
 from models.training.classifier_training import (
     Cells,
     ClassifierRecipe,
+    CropSampler,
     cut_tile,
     predict,
     train_classifier,
@@ -118,3 +119,34 @@ def test_resampling_keeps_the_mean_colour():
     half = resize_to_mpp(rgb, 0.25, 0.5)
     assert half.shape == (32, 32, 3)
     assert abs(half.mean() - rgb.mean()) < 1
+
+
+def test_the_mean_over_quarter_turns_does_not_depend_on_how_the_slide_lay():
+    torch.manual_seed(0)
+    network = QuarterTurns(CropNet(backbone("efficientnet-lite0"), random=True), 4).eval()
+    crops = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        first, turned = network(crops), network(torch.rot90(crops, 1, (-2, -1)))
+    torch.testing.assert_close(first, turned, atol=1e-4, rtol=1e-4)
+
+
+def test_a_mirrored_crop_repeats_itself_beside_the_line():
+    ramp = np.broadcast_to(np.arange(128, dtype=np.uint8)[None, :, None], (128, 128, 3))
+    cells = Cells(
+        ramp[None].copy(),
+        np.array([True]),
+        np.array(["field mitosis"]),
+        np.array(["S"]),
+        np.zeros(1, np.float32),
+    )
+    recipe = ClassifierRecipe({"field mitosis": 1.0}, mirror_p=1.0, zoom=0.0)
+    sampler = CropSampler(cells, recipe, 64)
+    tiles = torch.from_numpy(cells.tiles).permute(0, 3, 1, 2).float()
+    folded = 0
+    for seed in range(12):
+        crop = sampler._cut(tiles, np.zeros((1, 2)), np.random.default_rng(seed))[0, 0]
+        whole = CropSampler(cells, ClassifierRecipe(recipe.shares, mirror_p=0.0, zoom=0.0), 64)
+        plain = whole._cut(tiles, np.zeros((1, 2)), np.random.default_rng(seed))[0, 0]
+        torch.testing.assert_close(crop[28:36, 28:36], plain[28:36, 28:36])
+        folded += not torch.allclose(crop, plain)
+    assert folded >= 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from core.ports import ModelOrigin, WindowPoints
+from core.ports import Levelled, ModelOrigin, WindowPoints
 from core.slides.pyramid import write_pyramid
 
 TISSUE_RGB = (225, 170, 200)
@@ -88,3 +88,6 @@ class BlobClassifier:
     def classify(self, crops, detector_scores):
         middle = crops[:, 12:20, 12:20].mean(axis=(1, 2, 3))
         return np.clip((170 - middle) / 150, 0, 1).astype(np.float32)
+
+    def level(self, probabilities, detector_scores):
+        return Levelled(probabilities, 0.0)

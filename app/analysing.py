@@ -28,11 +28,9 @@ from core.exchange.csv import (
     write_summary,
 )
 from core.exchange.geojson import read_regions
-from core.ports import Classifier, Detector
+from core.ports import DEVICES, Classifier, Detector
 from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
-
-DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+#: Where networks can be asked to run; `auto` is the best that there is.
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelOrigin:

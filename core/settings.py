@@ -12,10 +12,10 @@ from typing import Any
 
 from core.counting.protocols import DEFAULT_PROTOCOL
 from core.exchange.files import replacing
+from core.ports import DEVICES
+from core.slides.choice import BACKENDS
 
 THEMES = ("system", "light", "dark")
-DEVICES = ("auto", "cuda", "mps", "cpu")
-BACKENDS = ("auto", "openslide", "fastslide")
 #: How many slides are remembered as recent.
 RECENT = 12
 

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import DeviceError
+from core.ports import DEVICES
 
 log = logging.getLogger(__name__)
-
-DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -16,10 +16,9 @@ from core.cancel import Cancelled, CancelToken
 from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol, load_protocols
 from core.errors import InputError, StoreError, UserError
 from core.exchange.csv import RESEARCH_USE
-from core.slides.reader import Backend
+from core.slides.choice import BACKENDS, Backend
 from core.store import Store, open_store
 
-BACKENDS: tuple[str, ...] = get_args(Backend)
 FAILED, STOPPED = 2, 130
 
 

@@ -36,8 +36,8 @@ from app.worker import (
 )
 from core.analysis.progress import Progress
 from core.counting.protocols import Protocol
+from core.ports import DEVICES
 from core.reading.view import DeskView
-from core.settings import DEVICES
 
 ALL_TISSUE, TUMOUR = 0, 1
 

@@ -19,7 +19,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.preferences import Preferences
-from core.settings import BACKENDS, THEMES
+from core.settings import THEMES
+from core.slides.choice import BACKENDS
 
 
 class SettingsDialog(QDialog):
@@ -59,7 +60,7 @@ class SettingsDialog(QDialog):
             dict(
                 zip(
                     BACKENDS,
-                    (self.tr("fastslide where it agrees"), "OpenSlide", "fastslide"),
+                    (self.tr("the fastest that agrees"), "OpenSlide", "libjpeg-turbo", "fastslide"),
                     strict=True,
                 )
             ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from core.errors import SlideError
 from core.slides.agreement import compare_sources
@@ -11,6 +11,7 @@ from core.slides.tiletable import TileTable
 from core.slides.turbo import TurboPixels
 
 Backend = Literal["auto", "openslide", "turbo", "fastslide"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
 # Those beside OpenSlide, in the order in which `auto` tries them.
 _FASTER: tuple[Backend, ...] = ("turbo", "fastslide")
 

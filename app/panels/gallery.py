@@ -27,7 +27,6 @@ from app.panels.gallery_filter import (
     State,
     above,
     at_position,
-    percent,
     position_of,
     state_masks,
 )
@@ -35,6 +34,7 @@ from app.panels.gallery_grid import GalleryGrid
 from app.panels.gallery_model import FigureList
 from app.reviewing import Reviewer
 from app.room import OpenedSlide, Room
+from app.texts import percent
 from app.viewer.colour import ColourSettings
 
 #: Sides of a crop that can be chosen, µm.
@@ -113,9 +113,14 @@ class GalleryPanel(QWidget):
         box.setContentsMargins(8, 6, 8, 6)
         box.setSpacing(5)
         box.addLayout(head)
-        box.addLayout(self._choices(side_um))
-        box.addLayout(self._states())
-        box.addWidget(self._threshold_row())
+        self.controls = QWidget()
+        controls = QVBoxLayout(self.controls)
+        controls.setContentsMargins(0, 0, 0, 0)
+        controls.setSpacing(5)
+        controls.addLayout(self._choices(side_um))
+        controls.addLayout(self._states())
+        controls.addWidget(self._threshold_row())
+        box.addWidget(self.controls)
         box.addWidget(self.grid, 1)
         box.addLayout(self._foot())
 
@@ -215,6 +220,7 @@ class GalleryPanel(QWidget):
     def _show(self) -> None:
         """Say what is shown, with the numbers of the arrays at hand."""
         view, wanted = self._list.view, self._list.filter
+        self.controls.setVisible(view is not None)
         if view is None:
             for label in (self.header, self.shown, self.counted):
                 label.clear()

@@ -185,13 +185,5 @@ def position_of(threshold: float) -> float:
     return float((np.log(inside / (1 - inside)) / _reach() + 1) / 2)
 
 
-def percent(probability: float) -> str:
-    """A probability as percent, as exact as it is useful."""
-    value = 100 * probability
-    if value >= 9.95:
-        return f"{value:.0f} %"
-    return "<0.1 %" if 0 < value < 0.05 else f"{value:.1f} %"
-
-
 def _reach() -> float:
     return float(np.log((1 - LOWEST) / LOWEST))

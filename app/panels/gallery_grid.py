@@ -23,9 +23,9 @@ from PySide6.QtWidgets import (
 
 from app.crops import CropLoader, CropLook, CropPlace
 from app.panels.gallery_delegate import CELL_H, CELL_W, CROP_PX, Cell, caption_of, paint_cell
-from app.panels.gallery_filter import percent
 from app.panels.gallery_model import FigureList
 from app.room import Room
+from app.texts import percent
 from app.theme import theme_in_use
 from app.viewer.colour import ColourSettings
 from app.viewer.marks import MarkKind, mark_kinds

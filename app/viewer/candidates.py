@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPixmap
 
+from app.texts import percent
 from app.viewer.labels import paint_label
 from app.viewer.marks import MarkKind, mark_kinds, mark_radius_px, reach_px
 from app.viewer.pancache import PanCache
@@ -208,8 +209,7 @@ def hover_text(view: DeskView, row: int) -> str:
     probability = float(view.figures.probability[row])
     if not view.blinded:
         if np.isfinite(probability):
-            # Cut, not rounded: no 1.00 for what the model is not certain of.
-            parts.append(f"{np.floor(probability * 100) / 100:.2f}")
+            parts.append(percent(probability))
         else:
             parts.append(QCoreApplication.translate("layers", "placed by hand"))
         if view.figures.disputed[row]:

@@ -12,11 +12,11 @@ from app.panels.gallery_filter import (
     in_scope,
     in_state,
     ordered,
-    percent,
     position_of,
     review_queue,
     state_masks,
 )
+from app.texts import percent
 from core.geometry import Mpp
 from core.reading.view import DELETED, NONE, VERDICTS, Figures
 
@@ -135,4 +135,5 @@ def test_the_threshold_scale_reaches_small_probabilities():
     assert position_of(0.5) == pytest.approx(0.5)
     assert percent(0.00871) == "0.9 %"
     assert percent(0.873) == "87 %"
+    assert percent(0.999) == "99 %", "no 100 for what the model is not certain of"
     assert percent(0.0001) == "<0.1 %"

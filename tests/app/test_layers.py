@@ -112,7 +112,7 @@ def test_a_blinded_reading_shows_no_score():
 
 def test_hover_says_verdict_and_probability_cut_not_rounded():
     view = desk_view(figures([(0, 0), (9, 9)], probability=(0.999, np.nan), verdict="mitosis"))
-    assert hover_text(view, 0) == "mitosis · 0.99"
+    assert hover_text(view, 0) == "mitosis · 99 %"
     assert hover_text(view, 1) == "mitosis · placed by hand"
 
 

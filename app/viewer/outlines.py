@@ -188,7 +188,8 @@ class OutlineLayer:
             stroke(painter, path, outline.style)
         for path, outline in held.value:
             if outline.text:
-                paint_label(painter, _top(path), outline.text, ground=_ground(outline.style))
+                at, ground = _bottom(path), _ground(outline.style)
+                paint_label(painter, at, outline.text, ground=ground, above=False)
         painter.restore()
 
     def _build(self, wide: ViewTransform) -> list[tuple[QPainterPath, Outline]]:
@@ -196,10 +197,11 @@ class OutlineLayer:
         return [(path, outline) for path, outline in paths if not path.isEmpty()]
 
 
-def _top(path: QPainterPath) -> QPointF:
+def _bottom(path: QPainterPath) -> QPointF:
+    """Below the lowest corner: above the topmost stands the label of a count area."""
     corners = [path.elementAt(index) for index in range(path.elementCount())]
-    top = min(corners, key=lambda corner: (round(corner.y), corner.x))
-    return QPointF(top.x, top.y - 4)
+    lowest = max(corners, key=lambda corner: (round(corner.y), -corner.x))
+    return QPointF(lowest.x, lowest.y + 4)
 
 
 def _ground(style: Style) -> QColor:

@@ -305,7 +305,7 @@ class SlideView(QWidget):
         pixels = view.width_px * view.height_px * self.devicePixelRatioF() ** 2
         if not pans or pixels > SMOOTH_PAN_PX:
             self._smooth = False
-        if not self._smooth:
+        if not self._smooth and self._opened is not None:
             self._rest.start()
         self._view, self._stale = view, True
         self.update()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -429,3 +429,11 @@ def test_without_a_slide_nothing_breaks(canvas):
     wheel(canvas, 10, 10, angle=120)
     canvas.repaint()
     assert not canvas.is_sharp()
+
+
+def test_nothing_goes_on_once_the_slide_is_gone(canvas, tiff):
+    slide = show(canvas, tiff)
+    canvas.zoom_in()
+    canvas.set_slide(None)
+    slide.close()
+    assert [timer for timer in canvas.findChildren(QTimer) if timer.isActive()] == []

@@ -20,7 +20,7 @@ from app.panels.count_parts import BlockerList, Note, PieceList, SpotList, label
 from app.panels.sign import ReopenDialog, SignDialog, sign_as_shown
 from app.room import Room
 from core.counting.protocols import Protocol
-from core.reading.view import AreaView, Blocker, CountView, DeskView
+from core.reading.view import SPOTS_OF_ALL, AreaView, Blocker, CountView, DeskView
 from core.store.records import CountRecord
 
 # At these magnifications a count area, or an unreadable window, fills most of the viewer.
@@ -222,7 +222,11 @@ class CountPanel(QWidget):
     def _show_place(self, area: AreaView, count: CountView) -> None:
         free = count.signed is None
         if area.kind == "tissue":
-            state = self.tr("All tissue is counted: it is smaller than the planned area.")
+            state = (
+                self.tr("All tissue is counted: it is smaller than the planned area.")
+                if count.spots_name == SPOTS_OF_ALL
+                else self.tr("All of the tumour is counted: it is smaller than the planned area.")
+            )
         elif area.state == "accepted":
             state = self.tr("Placed by you; it stays where it is.")
         else:

@@ -19,6 +19,8 @@ VERDICTS = ("none", "mitosis", "atypical", "imposter", "unsure", "deleted")
 NONE, MITOSIS, ATYPICAL, IMPOSTER, UNSURE, DELETED = range(6)
 #: `Figures.label` is an index into these; hand-placed points have no label.
 LABELS = ("none", "imposter", "mitosis", "atypical")
+#: What the proposals are called while no tumour region narrows them.
+SPOTS_OF_ALL = "hot spot of all tissue"
 
 Verdict = Literal["mitosis", "atypical", "imposter", "unsure", "deleted"]
 
@@ -166,7 +168,7 @@ class CountView:
     category: Categorisation
     rule: str
     spots: tuple[SpotView, ...] = ()
-    spots_name: str = "hot spot of all tissue"
+    spots_name: str = SPOTS_OF_ALL
     better: SpotView | None = None
     blockers: tuple[Blocker, ...] = ()
     signed: CountRecord | None = None

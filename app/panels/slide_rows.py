@@ -73,6 +73,7 @@ class SlideDelegate(QStyledItemDelegate):
         painter.drawEllipse(left, below.center().y() - _DOT_PX // 2 + 1, _DOT_PX, _DOT_PX)
         painter.setPen(QColor(theme.faint))
         below.setLeft(left + _DOT_PX + 5)
+        words = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, below.width())
         painter.drawText(below, flags, words)
         painter.restore()
 

@@ -172,7 +172,9 @@ class SlidesPanel(QWidget):
         if progress == "signed" and state.mitoses is not None:
             parts.append(self.tr("MC {0}").format(state.mitoses))
         elif state.verdicts:
-            parts.append(self.tr("{0} verdicts").format(state.verdicts))
+            one = state.verdicts == 1
+            words = self.tr("1 verdict") if one else self.tr("{0} verdicts")
+            parts.append(words.format(state.verdicts))
         elif state.candidates:
             parts.append(self.tr("{0} candidates").format(f"{state.candidates:,}"))
         return progress, " · ".join(parts), is_open

@@ -130,7 +130,7 @@ _GROUPS: tuple[tuple[str, tuple[ActionSpec, ...]], ...] = (
         _row("slide.previous", QT_TRANSLATE_NOOP("Actions", "Previous slide"), "Ctrl+PgUp"),
         _row("slide.label", QT_TRANSLATE_NOOP("Actions", "Show the slide's label"), checkable=True),
         _row("analysis.start", QT_TRANSLATE_NOOP("Actions", "Analyse the slide"), "F5"),
-        _row("count.sign", QT_TRANSLATE_NOOP("Actions", "Sign the count…")),
+        _row("count.sign", QT_TRANSLATE_NOOP("Actions", "Sign the count…"), "Ctrl+Return"),
         _row("help.keys", QT_TRANSLATE_NOOP("Actions", "All keys"), "F1"),
     )),
 )

@@ -140,3 +140,9 @@ def reader_id(store: Store, name: str) -> int:
     if not readers:
         raise StoreError(f"The store {store.path} is read-only and has no reader.")
     return readers[0].id
+
+
+def use_mpp(slide: Slide, view: DeskView) -> None:
+    """What a reader set holds for every later read of this slide."""
+    if slide.mpp != view.mpp:
+        slide.mpp, slide.mpp_origin = view.mpp, view.mpp_origin

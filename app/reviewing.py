@@ -30,15 +30,21 @@ class Reviewer(QObject):
         room: whose selection and desk.
         listing: the order in which to go on.
 
+    Attributes:
+        in_sight: whether the reader sees a place (x0, y0), in the viewer or as a crop.
+
     Signals:
         noted: a short sentence for the status bar.
+        went_well: what a key asked for is on disk.
     """
 
     noted = Signal(str)
+    went_well = Signal()
 
     def __init__(self, room: Room, listing: FigureList, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._room = room
+        self.in_sight: Callable[[float, float], bool] = _always
         self._listing = listing
         self._waiting: deque[Callable[[], None]] = deque()
         self._busy = False
@@ -165,6 +171,7 @@ class Reviewer(QObject):
     def _answered(self, ticket: int, done: Callable[[DeskView], None], view: DeskView) -> None:
         if ticket == self._ticket:
             self._busy = False
+            self.went_well.emit()
             done(view)
             self._go_on()
 
@@ -180,9 +187,26 @@ class Reviewer(QObject):
         self._busy = False
         self._waiting.clear()
 
+    def _lost(self, keys: Sequence[int]) -> bool:
+        """Whether the figures are out of sight; shows them then.
+
+        Who moved the slide on and presses a key means what lies there, not what was selected.
+        """
+        view = self._room.view
+        row = view.figures.row(keys[0]) if view is not None and keys else None
+        if view is None or row is None:
+            return False
+        if self.in_sight(float(view.figures.x0[row]), float(view.figures.y0[row])):
+            return False
+        self._select(keys)
+        self.noted.emit(self.tr("The figure selected was out of sight: here it is, press again."))
+        return True
+
     def _give(self, verdict: Verdict) -> None:
         keys = self._room.selection
-        if keys:
+        if self._lost(keys):
+            self._waiting.clear()
+        elif keys:
             give = partial(
                 self._ask, lambda desk: desk.give(keys, verdict), partial(self._advance, keys)
             )
@@ -202,7 +226,9 @@ class Reviewer(QObject):
 
     def _clear(self) -> None:
         keys = self._room.selection
-        if keys:
+        if self._lost(keys):
+            self._waiting.clear()
+        elif keys:
             clear = partial(self._ask, lambda desk: desk.clear(keys), _stay)
             self._sure(self.tr("Take the verdicts off {0} figures?").format(len(keys)), keys, clear)
 
@@ -332,6 +358,10 @@ def changed_keys(before: Figures, after: Figures) -> tuple[int, ...]:
     at = np.searchsorted(before.key, after.key).clip(0, max(0, len(before) - 1))
     same = known & (before.verdict[at] == after.verdict) if len(before) else known
     return tuple(map(int, after.key[~same]))
+
+
+def _always(x0: float, y0: float) -> bool:
+    return True
 
 
 def _stay(view: DeskView) -> None:

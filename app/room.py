@@ -170,6 +170,7 @@ class Room(QObject):
             work,
             lambda ready: self._enter(token, slide, ready),
             lambda error: self._not_opened(token, error),
+            priority=3,  # after what the former slide still has to keep
         )
 
     def _not_opened(self, token: int, error: UserError) -> None:

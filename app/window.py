@@ -6,7 +6,7 @@ Everything it shows comes from the room, the worker and the preferences.
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import QSize, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
@@ -40,6 +40,10 @@ from app.worker import AnalysisWorker
 from core.counting.protocols import Protocol
 from core.errors import UserError
 from core.settings import Settings, with_recent
+
+#: Of the window at first, where the screen has room for it and for the frame around it.
+SIZE = QSize(1440, 900)
+FRAME = QSize(8, 40)
 
 
 class Window(QMainWindow):
@@ -82,7 +86,7 @@ class Window(QMainWindow):
         wire(self)
         self._connect()
         self.setAcceptDrops(True)
-        self.resize(1440, 900)
+        self.resize(SIZE.boundedTo(self.screen().availableSize() - FRAME))
         self.docks.restore(settings.window, settings.layout)
         self._show_title()
         self._preferences_changed(settings)
@@ -140,6 +144,7 @@ class Window(QMainWindow):
         self.worker.device_chosen.connect(self.status.show_device)
         self.worker.finished.connect(self.slides.renew)
         self.reviewer.noted.connect(self.status.say)
+        self.reviewer.went_well.connect(self.viewing.notes.clear_error)
         self.status.reader.clicked.connect(self.readers.choose_reader)
         self.readers.reader_chosen.connect(self._reader_chosen)
         self.readers.reader_confirmed.connect(self.idle.confirm)
@@ -148,7 +153,7 @@ class Window(QMainWindow):
         self.viewing.canvas.colour_changed.connect(self._colour_changed)
         self.count.tumour_drawing_requested.connect(self._draw_tumour)
         self.count.calibration_requested.connect(self._calibrate)
-        self.count.analysis_requested.connect(self.analysis.start)
+        self.count.analysis_requested.connect(self.actions_by_id["analysis.start"].trigger)
         self.keymap.changed.connect(self._keys_changed)
         self.preferences.changed.connect(self._preferences_changed)
         menus.recent_chosen.connect(self._open_recent)

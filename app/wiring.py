@@ -61,6 +61,7 @@ class Wiring(QObject):
         self._label: AssociatedView | None = None
         window.room.slide_closing.connect(self._slide_closing)
         window.reviewer.connect_to(self._actions)
+        window.reviewer.in_sight = self._in_sight
         self._actions.add_to(window.gallery.grid, "gallery")
         window.gallery.set_colour(window.viewing.canvas.colour)
         window.viewing.canvas.colour_changed.connect(window.gallery.set_colour)
@@ -72,10 +73,10 @@ class Wiring(QObject):
         on["file.open"].triggered.connect(window.choose_slides)
         on["slide.next"].triggered.connect(self._next_slide)
         on["slide.previous"].triggered.connect(self._previous_slide)
-        on["count.sign"].triggered.connect(window.count.sign)
+        on["count.sign"].triggered.connect(self._sign)
         on["slide.label"].triggered.connect(self._show_label)
         on["help.keys"].triggered.connect(self._show_keys)
-        on["analysis.start"].triggered.connect(window.analysis.start)
+        on["analysis.start"].triggered.connect(self._analyse)
 
     # The view.
 
@@ -164,6 +165,11 @@ class Wiring(QObject):
                 visible = self._window.viewing.layers.layer(name).visible
                 self._actions[id_].setChecked(visible)
 
+    def _in_sight(self, x0: float, y0: float) -> bool:
+        canvas = self._window.viewing.canvas
+        x, y = canvas.transform.to_screen(x0, y0)
+        return self._window.gallery.grid.hasFocus() or canvas.rect().contains(int(x), int(y))
+
     # Slides, keys.
 
     @Slot(bool)
@@ -187,6 +193,22 @@ class Wiring(QObject):
     def _slide_closing(self) -> None:
         if self._label is not None:
             self._label.close()
+
+    @Slot()
+    def _sign(self) -> None:
+        """Sign, or say what is in the way."""
+        self._window.docks.show("count")
+        view = self._window.room.view
+        blockers = view.count.blockers if view is not None and view.count is not None else ()
+        if blockers:
+            self._window.status.say(blockers[0].text)
+        self._window.count.sign()
+
+    @Slot()
+    def _analyse(self) -> None:
+        """Analyse the slide, and show how far that is."""
+        self._window.docks.show("analysis")
+        self._window.analysis.start()
 
     @Slot()
     def _show_keys(self) -> None:

@@ -157,7 +157,8 @@ def test_a_slide_is_analysed_stopped_resumed_reviewed_placed_and_signed(
     if room.view.blurred_windows0:
         room.ask(lambda desk: desk.acknowledge_blur())
     qtbot.waitUntil(lambda: room.view.count.blockers == (), timeout=LONG_MS)
-    window.count.sign()
+    qtbot.waitUntil(window.count.sign_button.isEnabled, timeout=LONG_MS)
+    press(desktop, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     dialog = window.findChild(SignDialog)
     dialog.name.setText("A. Reader")
     dialog.accept()
@@ -174,6 +175,36 @@ def test_a_slide_is_analysed_stopped_resumed_reviewed_placed_and_signed(
 
 def verdicts_of(room, key):
     return room.view.figures.verdict[room.view.figures.row(key)]
+
+
+def test_a_window_fits_its_screen_with_its_frame(make_desktop):
+    window, room = make_desktop().window, QApplication.primaryScreen().availableSize()
+    assert window.width() <= room.width()
+    assert window.height() < room.height()
+
+
+def test_starting_an_analysis_by_key_shows_how_far_it_is(
+    qtbot, make_desktop, detector, slide_files
+):
+    desktop = make_desktop()
+    open_in(qtbot, desktop, slide_files[0])
+    assert desktop.window.analysis.visibleRegion().isEmpty()
+    press(desktop, Qt.Key.Key_F5)
+    qtbot.waitUntil(lambda: not desktop.window.analysis.visibleRegion().isEmpty())
+    detector.let_go()
+    qtbot.waitUntil(lambda: desktop.room.view.run is not None, timeout=LONG_MS)
+
+
+def test_what_was_refused_is_forgotten_once_a_key_goes_well(qtbot, make_desktop, slide_files):
+    desktop = make_desktop()
+    open_in(qtbot, desktop, slide_files[0])
+    desktop.window.show_error(DeviceError("The disk is full."))
+    assert desktop.window.viewing.notes.error_text
+    with qtbot.waitSignal(desktop.room.view_changed, timeout=LONG_MS):
+        desktop.room.ask(lambda desk: desk.place(300.0, 300.0))
+    desktop.room.select([int(desktop.room.view.figures.key[0])])
+    press(desktop, Qt.Key.Key_X)
+    qtbot.waitUntil(lambda: not desktop.window.viewing.notes.error_text, timeout=LONG_MS)
 
 
 def test_reopening_restores_place_selection_and_verdicts(qtbot, make_desktop, slide_files):

@@ -270,6 +270,23 @@ def test_what_changed_between_two_views_is_found():
     assert changed_keys(before, before) == ()
 
 
+def test_a_figure_out_of_sight_is_shown_before_a_key_means_it(room, reviewer, qtbot):
+    room.select((2,))
+    reviewer.in_sight = lambda x0, y0: False
+    told = []
+    reviewer.noted.connect(told.append)
+    reviewer.mitosis()
+    reviewer.clear()
+    assert not reviewer.busy
+    assert room.desk.given == []
+    assert room.went == [2, 2]
+    assert "out of sight" in told[0]
+    reviewer.in_sight = lambda x0, y0: True
+    reviewer.mitosis()
+    idle(reviewer, qtbot)
+    assert verdict_of(room, 2) == "mitosis"
+
+
 @pytest.fixture
 def many(qtbot):
     """A room with more figures than a key changes unasked, all selected, and its reviewer."""

@@ -124,6 +124,20 @@ class Domain:
         return held > 0, (held > 0) & (held == (bottom - top) * (right - left))
 
 
+def distinct(xy: Floats) -> tuple[Floats, Floats, Ints]:
+    """The distinct points from left to right, then from top to bottom.
+
+    Args:
+        xy: (N, 2) float64.
+
+    Returns:
+        x, y and how often each point is given.
+    """
+    # Complex numbers are sorted by their real part first, far faster than rows of two.
+    places, repeats = np.unique(xy[:, 0] + 1j * xy[:, 1], return_counts=True)
+    return np.ascontiguousarray(places.real), np.ascontiguousarray(places.imag), repeats
+
+
 def _cells(lines: Floats, low: Floats, side: Floats) -> tuple[Ints, Ints]:
     """First and one past the last of the closed cells that touch each [low, low + side]."""
     cells = len(lines) - 1

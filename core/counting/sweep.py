@@ -8,7 +8,7 @@ rectangle begins or ends, or the allowed cells change, the counts change on one 
 
 import numpy as np
 
-from core.counting.domain import REACH, SLACK, Bools, Domain, Floats, Found, Ints
+from core.counting.domain import REACH, SLACK, Bools, Domain, Floats, Found, Ints, distinct
 
 
 def best_rectangle(xy: Floats, domain: Domain, forbidden: Floats) -> Found | None:
@@ -22,8 +22,7 @@ def best_rectangle(xy: Floats, domain: Domain, forbidden: Floats) -> Found | Non
     """
     if not len(xy):
         return None
-    points, repeats = np.unique(xy, axis=0, return_counts=True)  # from left to right
-    x, y = points[:, 0], points[:, 1]
+    x, y, repeats = distinct(xy)
     columns = _borders(x, domain.x_lines, _changes(domain.mask, 1), forbidden[:, 0])
     rows = _borders(y, domain.y_lines, _changes(domain.mask, 0), forbidden[:, 1])
     tops = np.searchsorted(rows, y - REACH, side="left").tolist()

@@ -64,6 +64,8 @@ def run(
     plan: Plan,
     detector_steps: int,
     token: CancelToken,
+    *,
+    halves: Sequence[int] = (0, 1),
 ) -> list[TypeRecall]:
     """Train without one half of the slides, then without the other, and look for their mitoses.
 
@@ -74,6 +76,7 @@ def run(
         plan: as of the shipped classifier.
         detector_steps: optimiser steps of the detectors.
         token: cancels between steps.
+        halves: which are held out, one after another.
     """
     out.mkdir(parents=True, exist_ok=True)
     recipe = DetectorRecipe(steps=detector_steps, seed=plan.seed)
@@ -82,7 +85,7 @@ def run(
     patches = load_patches(data, mpp=recipe.mpp, datasets=PATCH_SETS)
     held_back = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
     looks: list[_Look] = []
-    for half in (0, 1):
+    for half in halves:
         kept = [p for p in patches if p.dataset != HELD_BACK_SET or slide_half(p.slide) != half]
         path = out / f"detector-half-{half}.safetensors"
         detector = train_or_load(frames, kept, recipe, path, token)

@@ -147,6 +147,9 @@ def tumour_types(
     detector_steps: Annotated[int, typer.Option(min=1, help="Of the detector.")] = 1800,
     base_steps: Annotated[int, typer.Option(min=1, help="On the patches.")] = 1300,
     field_steps: Annotated[int, typer.Option(min=1, help="On the frames.")] = 600,
+    one_half: Annotated[
+        bool, typer.Option("--one-half", help="Hold out the first half only: half the time.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recall on six tumour types after training without them. Takes as long as training does."""
@@ -158,7 +161,8 @@ def tumour_types(
     set_threads()
     keep_freed_memory()
     plan = Plan(base_steps=base_steps, field_steps=field_steps)
-    rows = run(data, detector_folder, out, plan, detector_steps, CancelToken())
+    halves = (0,) if one_half else (0, 1)
+    rows = run(data, detector_folder, out, plan, detector_steps, CancelToken(), halves=halves)
     show("Recall by tumour type on slides not trained on", rows, as_json=as_json)
 
 

@@ -128,9 +128,11 @@ class CalibrateTool(TwoPointTool):
 
     Signals:
         asked: the `QInputDialog` that asks for the length is open.
+        calibrated: the length was given, and goes to the desk.
     """
 
     asked = Signal(object)
+    calibrated = Signal()
 
     def __init__(
         self, room: Room, window: QWidget | None = None, parent: QObject | None = None
@@ -183,6 +185,7 @@ class CalibrateTool(TwoPointTool):
         um_per_px0 = length_um / _length_px0(*line0)
         mpp = Mpp(um_per_px0, um_per_px0)
         self._room.ask(lambda desk: desk.set_mpp(mpp, "two points and a length"))
+        self.calibrated.emit()
 
 
 def length_text(start0: Place0, end0: Place0, mpp: Mpp | None) -> str:

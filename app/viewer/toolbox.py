@@ -56,6 +56,7 @@ class Toolbox(QObject):
         stack.changed.connect(canvas.update_layers)
         canvas.hovered0.connect(self._hovered)
         self.select.double_click_at.connect(self._edit_at)
+        self.calibrate.calibrated.connect(self._put_away)
         self.use("select")
 
     @property
@@ -80,6 +81,11 @@ class Toolbox(QObject):
     def _hovered(self, place0: tuple[float, float] | None) -> None:
         if place0 is None:
             self._tools[self.name].left()
+
+    @Slot()
+    def _put_away(self) -> None:
+        """Calibrate once: the next drag would set another pixel size."""
+        self.use("select")
 
     @Slot(QPointF)
     def _edit_at(self, at: QPointF) -> None:

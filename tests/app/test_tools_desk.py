@@ -51,6 +51,18 @@ def drag(canvas, start, end):
     QTest.mouseRelease(canvas, LEFT, pos=QPoint(*end))
 
 
+def test_a_calibration_is_made_once(qtbot, viewer):
+    room, canvas, box = viewer
+    dialogs = []
+    box.calibrate.asked.connect(dialogs.append)
+    box.use("calibrate")
+    drag(canvas, (100, 100), (300, 100))
+    dialogs[0].setDoubleValue(500.0)
+    dialogs[0].accept()
+    assert box.name == "select", "the next drag must not calibrate anew"
+    qtbot.waitUntil(lambda: room.view.mpp_origin == "two points and a length")
+
+
 def test_a_placed_mitosis_is_stored_selected_and_undone(qtbot, viewer):
     room, canvas, box = viewer
     box.use("add_mitosis")

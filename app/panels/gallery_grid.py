@@ -182,7 +182,7 @@ class GalleryGrid(QAbstractScrollArea):
         self._set_kinds()
         top_key, follows = self._top_key, self._follows
         self._set_range()
-        if follows:
+        if follows or top_key is None:  # a selection may be there before its slide's list
             self._show_current()
         elif top_key is not None and (place := self._list.position(top_key)) is not None:
             # A reader who scrolled away stays there while candidates come in.

@@ -110,6 +110,24 @@ def test_the_current_figure_is_scrolled_to(shown, qtbot):
     assert panel.grid.viewport().rect().contains(panel.grid.cell_rect(place))
 
 
+def test_a_figure_selected_before_its_slides_list_came_is_scrolled_to(shown, qtbot):
+    view = many(500)
+    panel, room, _ = shown(view)
+    key = int(panel._list.keys[300])
+    panel._list.set_view(None)
+    room.select((key,))
+    room.view_changed.emit(view)
+    place = panel._list.position(key)
+    assert panel.grid.viewport().rect().contains(panel.grid.cell_rect(place))
+
+
+def test_without_a_slide_there_is_nothing_to_choose(shown, qtbot):
+    panel, room, _ = shown(many(5))
+    assert panel.controls.isVisible()
+    panel._list.set_view(None)
+    assert not panel.controls.isVisible()
+
+
 def test_the_next_crop_is_there_before_it_is_shown(shown, qtbot):
     panel, room, reviewer = shown(many(500), height=2)
     reviewer.next()

@@ -103,7 +103,7 @@ class KeySheet(QDialog):
         box.addWidget(buttons)
         keymap.changed.connect(self._show)
         self._show()
-        self.resize(QSize(780, 660))
+        self.resize(QSize(780, 686))
 
     @Slot()
     def change(self) -> None:

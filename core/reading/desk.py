@@ -10,14 +10,13 @@ import shapely
 from core.counting.protocols import get_protocol
 from core.errors import InputError, PixelSizeError
 from core.geometry import Mpp
-from core.reading import areas, guards, signing
+from core.reading import areas, guards
 from core.reading.figures import nearest, with_value
 from core.reading.pieces import excluding_region, exclusion
 from core.reading.state import DeskState
 from core.reading.view import NONE, VERDICTS, DeskView, Disagreement, Verdict
 from core.slides.tissue import Tissue
 from core.store import (
-    CountRecord,
     NewAcknowledgement,
     NewAction,
     NewCalibration,
@@ -373,46 +372,3 @@ class Desk(DeskState):
         self._store.add_count(again, reason.strip())
         self._ledger.read_rest()
         return self.view()
-
-    def _record(self, view: DeskView, checklist: Mapping[str, bool]) -> CountRecord:
-        """The count of a view, to sign."""
-        assert view.area is not None  # checked by the caller
-        assert view.count is not None
-        assert self._placing.ground is not None
-        own = self._own_area() if view.area.kind != "tissue" else None
-        version = installed_version()
-        details = signing.details(
-            self._slide,
-            self._reader,
-            self._run,
-            self._placing.ground,
-            view.area,
-            view.count,
-            self._ledger.regions,
-            mpp_origin=view.mpp_origin,
-            review_threshold=view.review_threshold,
-            count_threshold=view.count_threshold,
-            all_tissue_is_tumour=view.all_tissue_is_tumour,
-            blur_acknowledged=view.blur_acknowledged,
-            app_version=version,
-            checklist=checklist,
-        )
-        earlier = [
-            count.lineage
-            for count in self._ledger.counts
-            if (count.reader_id, count.protocol) == (self._reader.id, self._protocol.id)
-        ]
-        return CountRecord(
-            slide_id=self._slide.id,
-            protocol=self._protocol.id,
-            state="signed",
-            mitoses=view.count.interval.count,
-            planned_mm2=view.area.planned_mm2,
-            counted_mm2=view.count.interval.area_mm2,
-            app_version=version,
-            details=details,
-            run_id=None if self._run is None else self._run.id,
-            region_id=None if own is None else own.id,
-            reader_id=self._reader.id,
-            lineage=earlier[-1] if earlier else "",
-        )

@@ -1,6 +1,6 @@
 """What a desk knows of its slide, how an act is stored and a fresh view comes of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Literal
@@ -15,7 +15,7 @@ from core.reading.figures import FigureTable, verdict_code, verdict_word, with_v
 from core.reading.ground import Ground
 from core.reading.ledger import PAGE, Ledger
 from core.reading.placing import Placing
-from core.reading.signing import blockers
+from core.reading.signing import blockers, details
 from core.reading.undo import History, Step, contents, inversion
 from core.reading.view import (
     NONE,
@@ -39,6 +39,7 @@ from core.store import (
     RunRecord,
     Store,
 )
+from core.store.audit import installed_version
 
 
 class DeskState:
@@ -315,6 +316,49 @@ class DeskState:
         """The count that this reader signed by this protocol."""
         own = self._ledger.signed(self._reader.id)
         return next((count for count in reversed(own) if count.protocol == self._protocol.id), None)
+
+    def _record(self, view: DeskView, checklist: Mapping[str, bool]) -> CountRecord:
+        """The count of a view, to sign."""
+        assert view.area is not None  # checked by the caller
+        assert view.count is not None
+        assert self._placing.ground is not None
+        own = self._own_area() if view.area.kind != "tissue" else None
+        version = installed_version()
+        origin = details(
+            self._slide,
+            self._reader,
+            self._run,
+            self._placing.ground,
+            view.area,
+            view.count,
+            self._ledger.regions,
+            mpp_origin=view.mpp_origin,
+            review_threshold=view.review_threshold,
+            count_threshold=view.count_threshold,
+            all_tissue_is_tumour=view.all_tissue_is_tumour,
+            blur_acknowledged=view.blur_acknowledged,
+            app_version=version,
+            checklist=checklist,
+        )
+        earlier = [
+            count.lineage
+            for count in self._ledger.counts
+            if (count.reader_id, count.protocol) == (self._reader.id, self._protocol.id)
+        ]
+        return CountRecord(
+            slide_id=self._slide.id,
+            protocol=self._protocol.id,
+            state="signed",
+            mitoses=view.count.interval.count,
+            planned_mm2=view.area.planned_mm2,
+            counted_mm2=view.count.interval.area_mm2,
+            app_version=version,
+            details=origin,
+            run_id=None if self._run is None else self._run.id,
+            region_id=None if own is None else own.id,
+            reader_id=self._reader.id,
+            lineage=earlier[-1] if earlier else "",
+        )
 
     def _thresholds(self) -> tuple[float, float]:
         """Review and count threshold of the run; NaN without one."""

@@ -12,6 +12,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from app.actions import BY_ID
 from app.panels.gallery_filter import review_queue
 from app.panels.gallery_model import FigureList
 from app.room import Room
@@ -210,7 +211,9 @@ class Reviewer(QObject):
             give = partial(
                 self._ask, lambda desk: desk.give(keys, verdict), partial(self._advance, keys)
             )
-            self._sure(self.tr("Give {0} figures the same verdict?").format(len(keys)), keys, give)
+            name = BY_ID[f"verdict.{verdict}"].title()
+            question = self.tr("{0}: give {1} figures this verdict?")
+            self._sure(question.format(name, len(keys)), keys, give)
         else:
             self.noted.emit(self.tr("No figure is selected."))
 

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt, Slot
-from PySide6.QtGui import QKeySequence, QTextDocument
+from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QKeySequence, QTextDocument
 from PySide6.QtPrintSupport import QPrintDialog, QPrinter
 from PySide6.QtWidgets import (
     QDialog,
@@ -128,6 +128,23 @@ class KeySheet(QDialog):
             self.print_on(printer)
 
 
+class KeyField(QKeySequenceEdit):
+    """Takes the key that is pressed; Escape, which ends what tools do, leaves the field instead.
+
+    Signals:
+        left: Escape was pressed.
+    """
+
+    left = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """See `QWidget`."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class KeyEditor(QDialog):
     """Gives actions other keys; a key that does something already is taken only on a second press.
 
@@ -149,7 +166,8 @@ class KeyEditor(QDialog):
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.tree.header().setStretchLastSection(False)
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self.edit = QKeySequenceEdit()
+        self.edit = KeyField()
+        self.edit.left.connect(self.tree.setFocus)
         self.edit.setMaximumSequenceLength(1)
         self.edit.setClearButtonEnabled(True)
         self.use = QPushButton(self.tr("Use this key"))

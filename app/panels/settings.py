@@ -81,9 +81,9 @@ class SettingsDialog(QDialog):
         self._lay_out(store_note)
 
     def _lay_out(self, store_note: str) -> None:
-        browse = QPushButton(self.tr("Choose…"))
+        browse = QPushButton(self.tr("Choose…"), autoDefault=False)
         browse.clicked.connect(self._choose_store)
-        keys = QPushButton(self.tr("Keys…"))
+        keys = QPushButton(self.tr("Keys…"), autoDefault=False)
         keys.clicked.connect(self.keys_requested)
         store_row = QHBoxLayout()
         store_row.addWidget(self.store, 1)

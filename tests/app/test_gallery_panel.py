@@ -122,7 +122,7 @@ def test_a_figure_selected_before_its_slides_list_came_is_scrolled_to(shown, qtb
 
 
 def test_without_a_slide_there_is_nothing_to_choose(shown, qtbot):
-    panel, room, _ = shown(many(5))
+    panel, _, _ = shown(many(5))
     assert panel.controls.isVisible()
     panel._list.set_view(None)
     assert not panel.controls.isVisible()

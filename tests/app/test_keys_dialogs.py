@@ -55,6 +55,14 @@ def test_a_free_key_is_given_at_once(editor, keymap, qtbot):
     assert keymap.keys("verdict.unsure") == ("F7",)
 
 
+def test_escape_leaves_the_field_and_is_no_key(editor, qtbot):
+    editor.edit.setFocus()
+    qtbot.keyClick(editor.edit, Qt.Key.Key_Escape)
+    assert editor.edit.keySequence().isEmpty()
+    assert editor.tree.hasFocus()
+    assert editor.isVisible()
+
+
 def test_a_key_in_use_is_named_and_taken_only_when_asked(editor, keymap, qtbot):
     qtbot.keyClick(editor.edit, Qt.Key.Key_X)
     assert "Imposter" in editor.note.text()

@@ -113,7 +113,7 @@ _GROUPS: tuple[tuple[str, tuple[ActionSpec, ...]], ...] = (
         _row("tool.ruler", QT_TRANSLATE_NOOP("Actions", "Ruler"), "L", checkable=True),
         _row("tool.calibrate", QT_TRANSLATE_NOOP("Actions", "Set the pixel size"), checkable=True),
     )),
-    (QT_TRANSLATE_NOOP("Actions", "Layers"), (
+    (QT_TRANSLATE_NOOP("Actions", "Layers and panels"), (
         _row("layer.tissue", QT_TRANSLATE_NOOP("Actions", "Tissue"), "Shift+T", checkable=True),
         _row("layer.regions", QT_TRANSLATE_NOOP("Actions", "Regions"), "Shift+R", checkable=True),
         _row("layer.figures", QT_TRANSLATE_NOOP("Actions", "Figures"), "Shift+F", checkable=True),
@@ -123,6 +123,8 @@ _GROUPS: tuple[tuple[str, tuple[ActionSpec, ...]], ...] = (
         _row("layer.fields", QT_TRANSLATE_NOOP("Actions", "Fields"), "Shift+G", checkable=True),
         _row("layer.viewed", QT_TRANSLATE_NOOP("Actions", "Viewed areas"),
              "Shift+V", checkable=True),
+        _row("panel.next", QT_TRANSLATE_NOOP("Actions", "Next panel"), "F6"),
+        _row("panel.previous", QT_TRANSLATE_NOOP("Actions", "Previous panel"), "Shift+F6"),
     )),
     (QT_TRANSLATE_NOOP("Actions", "Slide and program"), (
         _row("file.open", QT_TRANSLATE_NOOP("Actions", "Open a slide…"), "Ctrl+O"),

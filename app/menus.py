@@ -66,6 +66,9 @@ class Menus(QObject):
         for dock in docks.values():
             window_menu.addAction(dock.toggleViewAction())
         window_menu.addSeparator()
+        window_menu.addAction(actions["panel.next"])
+        window_menu.addAction(actions["panel.previous"])
+        window_menu.addSeparator()
         self.reset_layout = window_menu.addAction(_tr("Usual layout"))
         help_menu = bar.addMenu(_tr("&Help"))
         help_menu.addAction(actions["help.keys"])

@@ -22,6 +22,9 @@ _CONTEXTS = {
 }
 
 
+_TAB = QKeySequence(Qt.Key.Key_Tab)
+
+
 class WindowActions(QObject):
     """The QActions of a window, one for each of `ACTIONS`, with the keys of the keymap.
 
@@ -37,6 +40,7 @@ class WindowActions(QObject):
         super().__init__(window)
         self.keymap = keymap
         self._actions: dict[str, QAction] = {}
+        self._walked: QWidget | None = None
         for spec in ACTIONS:
             action = QAction(spec.title(), self)
             action.setObjectName(spec.id)
@@ -61,6 +65,11 @@ class WindowActions(QObject):
             if spec.context == context:
                 widget.addAction(self._actions[spec.id])
 
+    def walk_in(self, panel: QWidget | None) -> None:
+        """Leave Tab to a panel until the focus leaves it; None takes Tab back."""
+        self._walked = panel
+        self._renew()
+
     @Slot()
     def _renew(self) -> None:
         for spec in ACTIONS:
@@ -69,10 +78,14 @@ class WindowActions(QObject):
                 sequences = [
                     s for s in sequences if not _types(s) and not spec.id.startswith("edit.")
                 ]
+            elif self._walked is not None:
+                sequences = [s for s in sequences if s != _TAB]
             self._actions[spec.id].setShortcuts(sequences)
 
     @Slot(QWidget, QWidget)
     def _focus_moved(self, old: QWidget | None, new: QWidget | None) -> None:
+        if self._walked is not None and new is not None and not self._walked.isAncestorOf(new):
+            self.walk_in(None)
         typing = is_text_field(new)
         if typing != self._typing:
             self._typing = typing

@@ -26,6 +26,7 @@ from app.panels.layers import LayerPanel
 from app.panels.readers import ReadersPanel
 from app.panels.settings import SettingsDialog
 from app.panels.slides import SlidesPanel
+from app.panes import Panes
 from app.preferences import Preferences
 from app.reviewing import Reviewer
 from app.room import OpenedSlide, Room
@@ -84,6 +85,7 @@ class Window(QMainWindow):
         self.docks = Docks(self, self._panels())
         self.menus = Menus(self, self.actions_by_id, self.docks.docks)
         wire(self)
+        Panes(self.viewing.canvas, self.gallery.grid, self.docks, self.actions_by_id)
         self._connect()
         self.setAcceptDrops(True)
         self.resize(SIZE.boundedTo(self.screen().availableSize() - FRAME))

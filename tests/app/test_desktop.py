@@ -195,6 +195,29 @@ def test_starting_an_analysis_by_key_shows_how_far_it_is(
     qtbot.waitUntil(lambda: desktop.room.view.run is not None, timeout=LONG_MS)
 
 
+def test_the_panels_are_reached_and_walked_without_a_mouse(qtbot, make_desktop, slide_files):
+    desktop = make_desktop()
+    open_in(qtbot, desktop, slide_files[0])
+    window = desktop.window
+    qtbot.waitUntil(window.viewing.canvas.hasFocus, timeout=LONG_MS)
+    next_figure = window.actions_by_id["nav.next_unreviewed"]
+    press(desktop, Qt.Key.Key_F6)
+    assert window.gallery.grid.hasFocus()
+    assert next_figure.shortcuts()
+    press(desktop, Qt.Key.Key_F6)
+    first = QApplication.focusWidget()
+    assert window.count.isAncestorOf(first)
+    assert not next_figure.shortcuts(), "Tab walks through the panel"
+    press(desktop, Qt.Key.Key_Tab)
+    assert window.count.isAncestorOf(QApplication.focusWidget())
+    assert QApplication.focusWidget() is not first
+    press(desktop, Qt.Key.Key_F6, Qt.KeyboardModifier.ShiftModifier)
+    assert window.gallery.grid.hasFocus()
+    press(desktop, Qt.Key.Key_F6, Qt.KeyboardModifier.ShiftModifier)
+    assert window.viewing.canvas.hasFocus()
+    assert next_figure.shortcuts()
+
+
 def test_what_was_refused_is_forgotten_once_a_key_goes_well(qtbot, make_desktop, slide_files):
     desktop = make_desktop()
     open_in(qtbot, desktop, slide_files[0])

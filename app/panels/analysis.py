@@ -368,7 +368,11 @@ class AnalysisPanel(QWidget):
             "failed": self.tr("failed: {0}").format(run.message),
         }
         candidates = int((view.figures.key > 0).sum())
-        lines = [self.tr("{0} candidates. Analysis {1}.").format(candidates, states[run.state])]
+        state = states[run.state]
+        if run.state == "running" and all(r.slide_id != run.slide_id for r in self._worker.queue):
+            # The program was ended in the middle, or another window is at it.
+            state = self.tr("not finished")
+        lines = [self.tr("{0} candidates. Analysis {1}.").format(candidates, state)]
         if failed := len(view.failed_windows0):
             text = self.tr("{0} windows could not be read").format(failed)
             lines.append(f'<a href="failed">{text}</a>')

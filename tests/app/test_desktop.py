@@ -281,6 +281,24 @@ def test_closing_the_window_during_a_run_stops_it_and_loses_nothing(
         assert store.runs(slide_id)[-1].state == "cancelled"
 
 
+def test_a_run_that_this_window_does_not_compute_is_called_unfinished(
+    qtbot, make_desktop, slide_files, detector
+):
+    first = make_desktop()
+    open_in(qtbot, first, slide_files[0])
+    detector.hold()
+    press(first, Qt.Key.Key_F5)
+    qtbot.waitUntil(detector.reached.is_set, timeout=LONG_MS)
+    other = make_desktop()
+    open_in(qtbot, other, slide_files[0])
+    assert "not finished" in other.window.analysis.result.text()
+    assert other.window.analysis.start_button.text() == "Go on"
+    detector.let_go()
+    qtbot.waitUntil(lambda: not first.worker.queue, timeout=LONG_MS)
+    assert first.stop()
+    assert other.stop()
+
+
 def test_candidates_appear_while_another_slide_is_analysed_on_their_own_slide_only(
     qtbot, make_desktop, slide_files, detector
 ):

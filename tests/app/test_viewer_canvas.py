@@ -54,7 +54,8 @@ def show(canvas, path, token=1):
 
 
 def settled(canvas, qtbot):
-    qtbot.waitUntil(canvas.is_sharp, timeout=10_000)
+    # At rest the picture is drawn once more, smoothly.
+    qtbot.waitUntil(lambda: canvas.is_sharp() and not canvas._rest.isActive(), timeout=10_000)
     QApplication.processEvents()
     return pixels(canvas.grab().toImage())
 

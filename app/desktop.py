@@ -122,6 +122,7 @@ class Desktop(QObject):
         end = WorkThread("store-end", self.bridge)
         end.submit(self._close_store)
         ended &= drain(end, LAST_WRITES_S, _pump, priority=LAST)
+        _pump()  # the last answers of threads that have ended: none may start a timer afterwards
         self.window.finish()
         return ended
 

@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QMenu,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.choice import Choice
 from app.panels.run_texts import rate_text
+from app.panels.scrolled import fill_scrolled
 from app.preferences import Preferences
 from app.room import Room
 from app.worker import (
@@ -156,12 +156,7 @@ class AnalysisPanel(QWidget):
         column.addWidget(self.queue_title)
         column.addWidget(self.queue)
         column.addStretch(1)
-        area = QScrollArea(widgetResizable=True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
+        fill_scrolled(self, inner)
 
     # What the reader asks for.
 

@@ -7,7 +7,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -17,6 +16,7 @@ from app.panels.checklist import Checklist
 from app.panels.choice import Choice
 from app.panels.count_number import CountNumber, differs
 from app.panels.count_parts import BlockerList, Note, PieceList, SpotList, label, line
+from app.panels.scrolled import fill_scrolled
 from app.panels.sign import ReopenDialog, SignDialog, sign_as_shown
 from app.room import Room
 from core.counting.protocols import Protocol
@@ -143,12 +143,7 @@ class CountPanel(QWidget):
         for widget in (self.acknowledge, self.signed, self.sign_button, self.reopen_button):
             column.addWidget(widget)
         column.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        fill_scrolled(self, inner)
 
     # What is shown.
 

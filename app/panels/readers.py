@@ -7,13 +7,13 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidgetItem,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from app.panels.count_parts import FitList, label, line
 from app.panels.reader_dialog import ReaderDialog
+from app.panels.scrolled import fill_scrolled
 from app.room import BACKGROUND, Room
 from core.reading.view import DeskView, Disagreement, Verdict
 from core.store import ReaderRecord
@@ -105,12 +105,7 @@ class ReadersPanel(QWidget):
         for widget in (self.settled_title, self.settled):
             column.addWidget(widget)
         column.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        fill_scrolled(self, inner)
 
     # What is shown.
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import beta
 from torch import nn
 
-from app.training.cells import HELD_BACK_SET, slide_half
+from app.training.cells import HELD_BACK_SET, slide_half, without_half
 from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
 from app.training.detector import PATCH_SETS, out_of_fold_candidates, train_or_load
 from app.training.patch_points import detect_patch
@@ -86,7 +86,7 @@ def run(
     held_back = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
     looks: list[_Look] = []
     for half in halves:
-        kept = [p for p in patches if p.dataset != HELD_BACK_SET or slide_half(p.slide) != half]
+        kept = without_half(patches, half)
         path = out / f"detector-half-{half}.safetensors"
         detector = train_or_load(frames, kept, recipe, path, token)
         half_plan = replace(plan, held_back_half=half)

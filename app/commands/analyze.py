@@ -55,14 +55,7 @@ def analyze(
     it found before.
     """
     analysing.check_device(device)
-    if backend not in BACKENDS:
-        raise InputError(f"There is no backend {backend!r}.", f"Choose {', '.join(BACKENDS)}.")
-    if region is not None and len(slides) > 1:
-        raise InputError(
-            f"{region.name} holds the regions of one slide, and {len(slides)} slides are given.",
-            "Give each slide its own command with its own --region.",
-        )
-    question = Question(get_protocol(protocol), region, mpp, cast("Backend", backend), again)
+    question = _question(slides, protocol, region, mpp, backend, again=again)
     path = store or default_store()
     if out is not None:
         analysing.make_folder(out)
@@ -83,6 +76,26 @@ def analyze(
         raise typer.Exit(STOPPED)
     if batch.failures:
         raise typer.Exit(FAILED)
+
+
+def _question(
+    slides: Sequence[Path],
+    protocol: str,
+    region: Path | None,
+    mpp: float | None,
+    backend: str,
+    *,
+    again: bool,
+) -> Question:
+    """What to ask of every slide; options that cannot be are refused."""
+    if backend not in BACKENDS:
+        raise InputError(f"There is no backend {backend!r}.", f"Choose {', '.join(BACKENDS)}.")
+    if region is not None and len(slides) > 1:
+        raise InputError(
+            f"{region.name} holds the regions of one slide, and {len(slides)} slides are given.",
+            "Give each slide its own command with its own --region.",
+        )
+    return Question(get_protocol(protocol), region, mpp, cast("Backend", backend), again)
 
 
 @dataclass(slots=True)

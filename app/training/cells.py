@@ -11,7 +11,7 @@ from app.training.out_of_fold import FrameCandidates
 from app.training.patch_points import cells_beside_mitoses
 from models.heatmap import HeatmapNet
 from models.training.classifier_training import MPP, Cells, cells_of_frame, cells_of_patches, join
-from models.training.data import Frame, load_frames, load_patches
+from models.training.data import Frame, Patch, load_frames, load_patches
 from models.training.detector_training import DetectorRecipe
 
 HELD_BACK_SET = "atnorm_md"  # left out where recall on unseen tumour types is measured
@@ -57,11 +57,16 @@ def patch_cells(
     """
     patches = load_patches(data, mpp=MPP, datasets=datasets)
     if fold is not None:
-        patches = [p for p in patches if p.dataset != HELD_BACK_SET or slide_half(p.slide) != fold]
+        patches = without_half(patches, fold)
     network = HeatmapNet()
     network.load_state_dict(load_file(detector))
     beside = cells_beside_mitoses(patches, network.eval(), DetectorRecipe().mpp)
     return join([cells_of_patches(patches), beside])
+
+
+def without_half(patches: Sequence[Patch], half: int) -> list[Patch]:
+    """The patches without those of `HELD_BACK_SET` whose slides are in a half."""
+    return [p for p in patches if p.dataset != HELD_BACK_SET or slide_half(p.slide) != half]
 
 
 def slide_half(slide: str) -> int:

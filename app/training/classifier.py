@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ def base_network(data: Path, detector: Path, out: Path, plan: Plan, token: Cance
     return network
 
 
+@lru_cache(maxsize=1)  # the base and the frames' training ask for the same, minutes of detecting
 def _patch_cells(data: Path, detector: Path, plan: Plan) -> Cells:
     weights = detector / f"{DETECTOR}.safetensors"
     return patch_cells(data, weights, plan.patch_sets, fold=plan.held_back_half)

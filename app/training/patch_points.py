@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from core.analysis.evaluate import MATCH_RADIUS_UM
 from models.heatmap import GRID_PX, HeatmapNet
 from models.training.classifier_training import (
     MIN_EDGE_PX,
@@ -20,8 +21,6 @@ _CANVAS_PX = 8 * GRID_PX  # a patch is mirrored to this size: the detector expec
 #: Nuclei beside the central mitosis are kept as negatives from this score on; above the upper
 #: bound many are mitoses that nobody labelled (seen by looking at the highest of them).
 LOWEST_BESIDE, HARD_BESIDE, HIGHEST_BESIDE = 0.01, 0.025, 0.12
-#: From here on a point cannot be the central cell's, matching being at 7.5 µm.
-BESIDE_UM = 7.5
 
 
 def detect_patch(
@@ -61,7 +60,9 @@ def cells_beside_mitoses(patches: list[Patch], detector: HeatmapNet, mpp: float)
         height, width = patch.rgb.shape[:2]
         xy_px = xy_um / MPP + (width / 2, height / 2)
         inside = (xy_px >= MIN_EDGE_PX) & (xy_px <= np.array([width, height]) - MIN_EDGE_PX)
-        keep = inside.all(axis=1) & (np.hypot(*xy_um.T) >= BESIDE_UM) & (scores < HIGHEST_BESIDE)
+        keep = (
+            inside.all(axis=1) & (np.hypot(*xy_um.T) >= MATCH_RADIUS_UM) & (scores < HIGHEST_BESIDE)
+        )
         if keep.any():
             kind = np.where(scores[keep] >= HARD_BESIDE, "hard", "easy").tolist()
             parts.append(cells_beside(patch, xy_px[keep], kind, scores[keep]))

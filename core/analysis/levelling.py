@@ -8,8 +8,8 @@ from core.analysis.classifying import label_of
 from core.ports import Classifier
 from core.store import Store
 
-#: From this shift on, in log odds, the reader is told: chosen as twice the spread (median absolute
-#: deviation times 1.48) of the training slides about their median.
+#: From this shift on, in log odds, the reader is told: none of the nine training slides with whole
+#: frames lies farther from their median.
 NOTABLE_SHIFT = 1.5
 
 

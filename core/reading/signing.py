@@ -161,12 +161,6 @@ def details(
         app_version: of Mitoscope.
         checklist: the protocol's points, and whether the reader ticked them.
     """
-    protocol, interval, category, tally = (
-        count.protocol,
-        count.interval,
-        count.category,
-        count.tally,
-    )
     return {
         "slide": {
             "name": slide.alias or slide.name,
@@ -177,6 +171,29 @@ def details(
         "mpp_origin": mpp_origin,
         "mpp_note": stated_pixel_size(mpp_origin),
         "reader": reader.name,
+        **_result(count),
+        "area": _area(area),
+        "spots": [{"centre0": list(s.centre0), "mitoses": s.mitoses} for s in count.spots],
+        "better": None if count.better is None else count.better.mitoses,
+        "regions": [
+            {"lineage": r.lineage, "version": r.version, "kind": r.kind}
+            for r in regions
+            if r.kind != "count_area"
+        ],
+        "all_tissue_is_tumour": all_tissue_is_tumour,
+        "blur_acknowledged": blur_acknowledged,
+        "checklist": dict(checklist),
+        "models": None if run is None else _models(run),
+        "review_threshold": None if np.isnan(review_threshold) else review_threshold,
+        "count_threshold": None if np.isnan(count_threshold) else count_threshold,
+        "app_version": app_version,
+    }
+
+
+def _result(count: CountView) -> dict[str, Any]:
+    protocol, interval, category = count.protocol, count.interval, count.category
+    tally = count.tally
+    return {
         "protocol": {
             "id": protocol.id,
             "name": protocol.name,
@@ -200,32 +217,21 @@ def details(
             "unsure": tally.unsure,
             "deleted": tally.deleted,
         },
-        "area": {
-            "shape": area.kind,
-            "outline0": area.polygon0.wkt if area.kind != "tissue" else "",
-            "centre0": list(area.centre0),
-            "width_um": area.width_um,
-            "height_um": area.height_um,
-            "angle_deg": area.angle_deg,
-            "locked": area.locked,
-            "state": area.state,
-            "planned_mm2": area.planned_mm2,
-            "counted_mm2": area.counted_mm2,
-        },
-        "spots": [{"centre0": list(s.centre0), "mitoses": s.mitoses} for s in count.spots],
-        "better": None if count.better is None else count.better.mitoses,
-        "regions": [
-            {"lineage": r.lineage, "version": r.version, "kind": r.kind}
-            for r in regions
-            if r.kind != "count_area"
-        ],
-        "all_tissue_is_tumour": all_tissue_is_tumour,
-        "blur_acknowledged": blur_acknowledged,
-        "checklist": dict(checklist),
-        "models": None if run is None else _models(run),
-        "review_threshold": None if np.isnan(review_threshold) else review_threshold,
-        "count_threshold": None if np.isnan(count_threshold) else count_threshold,
-        "app_version": app_version,
+    }
+
+
+def _area(area: AreaView) -> dict[str, Any]:
+    return {
+        "shape": area.kind,
+        "outline0": area.polygon0.wkt if area.kind != "tissue" else "",
+        "centre0": list(area.centre0),
+        "width_um": area.width_um,
+        "height_um": area.height_um,
+        "angle_deg": area.angle_deg,
+        "locked": area.locked,
+        "state": area.state,
+        "planned_mm2": area.planned_mm2,
+        "counted_mm2": area.counted_mm2,
     }
 
 

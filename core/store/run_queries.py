@@ -8,7 +8,6 @@ from typing import Any, cast
 from sqlalchemy import (
     Connection,
     Select,
-    bindparam,
     delete,
     func,
     insert,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 
 from core.errors import StoreError
 from core.ports import ModelOrigin
-from core.store import lease
+from core.store import lease, score_queries
 from core.store.audit import append_event
 from core.store.records import (
     Candidate,
@@ -178,20 +177,6 @@ def finish_run(
     )
 
 
-def change_scores(
-    connection: Connection, run_id: int, scores: Sequence[tuple[int, float, str]]
-) -> None:
-    """Put other probabilities and labels in the place of a run's."""
-    if not scores:
-        return
-    query = (
-        update(ScoreRow)
-        .where(ScoreRow.run_id == run_id, ScoreRow.candidate_id == bindparam("of"))
-        .values(probability=bindparam("p"), label=bindparam("called"))
-    )
-    connection.execute(query, [{"of": of, "p": p, "called": called} for of, p, called in scores])
-
-
 def _set_state(
     connection: Connection, run_id: int, state: RunState, times: Mapping[str, float], message: str
 ) -> None:
@@ -322,25 +307,7 @@ def save_candidates(connection: Connection, run: RunRecord, rows: Sequence[Candi
         ],
     )
     scores = [(candidate_id, row.probability, row.label) for candidate_id, row in numbered]
-    save_scores(connection, run.id, scores)
-
-
-def save_scores(
-    connection: Connection, run_id: int, scores: Sequence[tuple[int, float, str]]
-) -> None:
-    """Write (candidate id, probability, label) of candidates that exist."""
-    connection.execute(
-        insert(ScoreRow),
-        [
-            {
-                "run_id": run_id,
-                "candidate_id": candidate_id,
-                "probability": float(probability),
-                "label": label,
-            }
-            for candidate_id, probability, label in scores
-        ],
-    )
+    score_queries.save_scores(connection, run.id, scores)
 
 
 def classified_count(connection: Connection, run_id: int) -> int:

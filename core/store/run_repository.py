@@ -6,7 +6,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from core.errors import StoreError
-from core.store import lease, run_queries
+from core.store import lease, run_queries, score_queries
 from core.store.base import PAGE, StoreBase, paged
 from core.store.records import (
     Candidate,
@@ -108,7 +108,7 @@ class RunStore(StoreBase):
 
         def work(connection: Connection) -> None:
             lease.check(connection, run.detection_set_id, self._holder)
-            run_queries.save_scores(connection, run_id, scores)
+            score_queries.save_scores(connection, run_id, scores)
 
         if scores:
             self.write(work, LATER)
@@ -147,7 +147,7 @@ class RunStore(StoreBase):
         run = self._lease_of(run_id)
 
         def work(connection: Connection) -> None:
-            run_queries.change_scores(connection, run_id, scores)
+            score_queries.change_scores(connection, run_id, scores)
             run_queries.finish_run(connection, run, state, times, message, self._holder)
 
         self.write(work, LATER)

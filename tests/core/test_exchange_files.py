@@ -24,7 +24,7 @@ def test_a_failure_leaves_the_old_bytes(tmp_path: Path) -> None:
     path = tmp_path / "report.pdf"
     path.write_bytes(b"old")
     with pytest.raises(TypeError), replacing_bytes(path) as file:
-        file.write("no bytes")  # type: ignore[arg-type]
+        file.write("no bytes")  # type: ignore[call-overload]
     assert path.read_bytes() == b"old"
     assert [other.name for other in tmp_path.iterdir()] == ["report.pdf"]
 

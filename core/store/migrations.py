@@ -88,8 +88,15 @@ def _add_actions_of_verdicts(connection: sqlite3.Connection, verdicts: str) -> N
     )
 
 
+def _add_subtypes(connection: sqlite3.Connection) -> None:
+    """Version 3: atypical mitoses, the model that tells them, and tombstones of cases."""
+    connection.execute("ALTER TABLE scores ADD COLUMN atypical_probability REAL")
+    connection.execute("ALTER TABLE runs ADD COLUMN subtype TEXT")
+    connection.execute("ALTER TABLE cases ADD COLUMN deleted_at TEXT")
+
+
 # Step n lifts version n to n + 1. Never edit one that was released: add the next.
-LADDER: tuple[Step, ...] = (_create, _add_reading)
+LADDER: tuple[Step, ...] = (_create, _add_reading, _add_subtypes)
 
 
 def store_version(connection: sqlite3.Connection) -> int:

@@ -123,6 +123,7 @@ class RunSpec:
         region_ids: the region versions analysed; empty for all tissue.
         detection_key: the same digest without the classifier; runs that share it share one
             detection set. Empty: the run has a detection set of its own.
+        subtype: which model tells atypical from normal mitoses; None: none is asked.
     """
 
     key: str
@@ -133,6 +134,7 @@ class RunSpec:
     app_version: str
     region_ids: Sequence[int] = ()
     detection_key: str = ""
+    subtype: ModelOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class RunRecord:
     times: Mapping[str, float]
     started_at: datetime
     finished_at: datetime | None
+    subtype: ModelOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRecord:
-    """A candidate of a run; `point_id` once a verdict belongs to it."""
+    """A candidate of a run; `point_id` once a verdict belongs to it.
+
+    `atypical_probability` is None where no model was asked whether the mitosis is atypical.
+    """
 
     id: int
     run_id: int
@@ -225,6 +231,7 @@ class CandidateRecord:
     probability: float
     label: Label
     point_id: int | None
+    atypical_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,10 @@ class Store(DeskStore):
         """A page of the audit trail."""
         return self._read(lambda c: audit.read_events(c, after_id, limit))
 
+    def audit_head(self) -> str:
+        """Hash of the newest line of the audit trail; printed on reports."""
+        return self._read(audit.head)
+
     def verify_events(self) -> list[str]:
         """What is wrong with the audit trail; empty when its chain is whole."""
         return self._read(lambda c: list(audit.verify_events(c)))

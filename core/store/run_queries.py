@@ -114,6 +114,7 @@ def _insert_run(connection: Connection, spec: RunSpec, detection_set_id: int) ->
         parameters=dict(spec.parameters),
         detector=asdict(spec.detector),
         classifier=asdict(spec.classifier),
+        subtype=None if spec.subtype is None else asdict(spec.subtype),
         app_version=spec.app_version,
         times={},
         started_at=datetime.now(UTC),
@@ -152,6 +153,7 @@ def _runs(connection: Connection, query: Select[Any]) -> list[RunRecord]:
             times=row.times,
             started_at=row.started_at,
             finished_at=row.finished_at,
+            subtype=None if row.subtype is None else ModelOrigin(**row.subtype),
         )
         for row in connection.execute(query)
     ]
@@ -343,6 +345,7 @@ _CANDIDATE_COLUMNS: list[Any] = [
     ScoreRow.probability,
     ScoreRow.label,
     CandidateTable.point_id,
+    ScoreRow.atypical_probability,
 ]
 _SCORED = select(*_CANDIDATE_COLUMNS).join_from(
     ScoreRow, CandidateTable, ScoreRow.candidate_id == CandidateTable.id

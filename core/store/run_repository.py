@@ -113,6 +113,17 @@ class RunStore(StoreBase):
         if scores:
             self.write(work, LATER)
 
+    def save_subtypes(self, run_id: int, rows: Sequence[tuple[int, float, str]]) -> None:
+        """Write (candidate id, probability of being atypical, label) of scored candidates."""
+        run = self._lease_of(run_id)
+
+        def work(connection: Connection) -> None:
+            lease.check(connection, run.detection_set_id, self._holder)
+            score_queries.save_subtypes(connection, run_id, rows)
+
+        if rows:
+            self.write(work, LATER)
+
     def unscored(
         self, run_id: int, after_id: int = 0, limit: int = PAGE
     ) -> list[tuple[int, float, float, float]]:

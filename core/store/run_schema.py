@@ -49,7 +49,10 @@ class DetectionRegionRow(Base):
 
 
 class RunRow(Base):
-    """A detection set with the scores of one classifier."""
+    """A detection set with the scores of one classifier.
+
+    `subtype` is the model that told atypical from normal mitoses; NULL where none was asked.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -74,6 +77,7 @@ class RunRow(Base):
     times: Mapped[dict[str, Any]]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    subtype: Mapped[dict[str, Any] | None]
 
 
 class LeaseRow(Base):
@@ -151,7 +155,10 @@ class CandidateRow(Base):
 
 
 class ScoreRow(Base):
-    """What one run's classifier says of one candidate."""
+    """What one run's classifier says of one candidate.
+
+    `atypical_probability` is that of a mitosis being atypical; NULL where it was not asked.
+    """
 
     __tablename__ = "scores"
     __table_args__ = (
@@ -167,3 +174,4 @@ class ScoreRow(Base):
     )
     probability: Mapped[float]
     label: Mapped[str]
+    atypical_probability: Mapped[float | None]

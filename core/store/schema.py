@@ -41,13 +41,14 @@ class SessionRow(Base):
 
 
 class CaseRow(Base):
-    """The slides of one specimen."""
+    """The slides of one specimen; one that was deleted stays as a tombstone, with a spare name."""
 
     __tablename__ = "cases"
     __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     added_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
 
 
 class SlideRow(Base):

@@ -37,3 +37,17 @@ def save_scores(
             for candidate_id, probability, label in scores
         ],
     )
+
+
+def save_subtypes(
+    connection: Connection, run_id: int, rows: Sequence[tuple[int, float, str]]
+) -> None:
+    """Write (candidate id, probability of being atypical, label) of scored candidates."""
+    if not rows:
+        return
+    query = (
+        update(ScoreRow)
+        .where(ScoreRow.run_id == run_id, ScoreRow.candidate_id == bindparam("of"))
+        .values(atypical_probability=bindparam("p"), label=bindparam("called"))
+    )
+    connection.execute(query, [{"of": of, "p": p, "called": called} for of, p, called in rows])

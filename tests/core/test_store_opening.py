@@ -539,3 +539,16 @@ def test_several_processes_make_and_fill_one_store(path):
     with open_store(path) as store:
         assert len(store.readers()) == 60
         assert store.verify_events() == []
+
+
+def test_a_store_of_version_2_keeps_its_scores(path):
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        LADDER[0](connection)
+        LADDER[1](connection)
+        connection.execute("PRAGMA user_version = 2")
+        at = "2026-01-02T03:04:05.000000+00:00"
+        connection.execute("INSERT INTO cases (id, name, added_at) VALUES (1, 'K7', ?)", (at,))
+    with open_store(path) as store:
+        assert [case.name for case in store.cases()] == ["K7"]
+        assert store.audit_head() == "0" * 64
+    assert [backup.name[-3:] for backup in backups(path)] == ["-v2"]

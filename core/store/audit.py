@@ -85,12 +85,6 @@ def read_events(connection: Connection, after_id: int = 0, limit: int = PAGE) ->
     return [EventRecord(*row) for row in connection.execute(query)]
 
 
-def head(connection: Connection) -> str:
-    """Hash of the newest event, which stands for the whole trail before it."""
-    newest = select(EventRow.hash).order_by(EventRow.id.desc()).limit(1)
-    return connection.execute(newest).scalar() or FIRST_PREVIOUS
-
-
 def verify_events(connection: Connection) -> Iterator[str]:
     """Name every altered, missing or reordered row of the chain; nothing when it is whole.
 

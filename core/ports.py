@@ -159,6 +159,49 @@ class Classifier(Protocol):
         ...
 
 
+class SubtypeClassifier(Protocol):
+    """Tells atypical from normal mitoses; asked only for likely mitoses.
+
+    Attributes:
+        mpp: µm per pixel of the crops that it wants.
+        crop_px: side of a crop in pixels.
+        threshold: a mitosis from this probability on is labelled atypical.
+    """
+
+    @property
+    def mpp(self) -> float:
+        """µm per pixel of what the model wants to see."""
+        ...
+
+    @property
+    def crop_px(self) -> int:
+        """Side of a crop."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many images go through at a time."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """From here on a mitosis is labelled atypical."""
+        ...
+
+    @property
+    def origin(self) -> ModelOrigin:
+        """Name, hash, device and precision."""
+        ...
+
+    def atypical(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Calibrated probabilities of being atypical, if it is a mitosis: (B,) float32 in 0..1.
+
+        Args:
+            crops: (B, crop_px, crop_px, 3) uint8 sRGB, the candidate at the centre.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Levelled:
     """Probabilities of a slide's candidates, made up for its stain and scanner.

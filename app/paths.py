@@ -25,3 +25,13 @@ def settings_file() -> Path:
 def desktop_log_file() -> Path:
     """The desktop's log; older ones lie beside it with a number."""
     return log_file().with_name("desktop.log")
+
+
+def adapters_folder() -> Path:
+    """Where adapters are kept when no folder is named."""
+    return default_store().with_name("adapters")
+
+
+def cache_folder() -> Path:
+    """What can be computed again, embeddings for instance; may be emptied at any time."""
+    return Path(platformdirs.user_cache_dir(APP, appauthor=False))

@@ -149,6 +149,7 @@ class ClassifierRecipe:
         mirror_p: probability that a crop is mirrored at a line beside its centre, as those near
             the edge of a patch are, whatever their label.
         seed: of sampling, augmentation and initialisation.
+        crop_px: side of a crop at 0.25 µm/px, before zoom and resizing.
     """
 
     shares: Mapping[str, float]
@@ -162,6 +163,7 @@ class ClassifierRecipe:
     seed: int = 0
     train_norms: bool = True
     strength: AugmentStrength = DEFAULT_STRENGTH
+    crop_px: int = CROP_PX
 
 
 class CropSampler:
@@ -218,7 +220,8 @@ class CropSampler:
     ) -> torch.Tensor:
         n = len(tiles)
         angle = rng.uniform(0, 2 * np.pi, n)
-        zoom = np.exp(rng.uniform(-self.recipe.zoom, self.recipe.zoom, n)) * CROP_PX / TILE_PX
+        zoom = np.exp(rng.uniform(-self.recipe.zoom, self.recipe.zoom, n))
+        zoom *= self.recipe.crop_px / TILE_PX
         flip = rng.choice([-1.0, 1.0], n)
         theta = np.zeros((n, 2, 3), np.float32)
         theta[:, 0, 0] = np.cos(angle) * zoom * flip

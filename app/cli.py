@@ -3,10 +3,12 @@
 import typer
 
 from app.commands.analyze import analyze
+from app.commands.audit import audit_app
 from app.commands.benchmark import benchmark_app
 from app.commands.demo import demo
 from app.commands.desktop import desktop
 from app.commands.evaluate import evaluate
+from app.commands.store import store_app
 from app.commands.train import train_app
 from core.exchange.csv import RESEARCH_USE
 
@@ -24,3 +26,5 @@ app.command("evaluate")(evaluate)
 app.command("demo")(demo)
 app.add_typer(train_app, name="train")
 app.add_typer(benchmark_app, name="benchmark")
+app.add_typer(store_app, name="store")
+app.add_typer(audit_app, name="audit")

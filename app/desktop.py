@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Slot
-from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
+from PySide6.QtCore import QCoreApplication, QDateTime, QEventLoop, QLocale, QObject, Slot
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 
 from app import __version__
 from app.bridge import GuiBridge, WorkThread
@@ -25,7 +25,8 @@ from app.dialogs import CrashDialog
 from app.logs import Aliases, start_logging, stop_logging
 from app.paths import default_store, desktop_log_file, settings_file
 from app.preferences import Preferences
-from app.room import LAST, LAST_WRITES_S, Room
+from app.restoring import newest_backup, restored
+from app.room import BACKGROUND, LAST, LAST_WRITES_S, Room
 from app.stopping import drain
 from app.theme import apply_theme
 from app.window import Window
@@ -34,6 +35,7 @@ from core.counting.protocols import load_protocols
 from core.errors import DeviceError, StoreError
 from core.settings import Settings, load_settings
 from core.store import Store, open_store
+from core.store.backup import back_up_daily
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,18 @@ class Desktop(QObject):
     def open(self, paths: Sequence[Path]) -> None:
         """Open the first of some slides, and take the others into the list."""
         self.window.open_slides(paths)
+
+    def back_up(self) -> None:
+        """Copy the store once a day, behind everything else."""
+        path = self.store.path
+        if self.store.read_only:
+            return
+        self.room.io.submit(
+            lambda: back_up_daily(path),
+            lambda _made: None,
+            self.window.show_error,
+            priority=BACKGROUND,
+        )
 
     @Slot(object)
     def show_crash(self, error: BaseException) -> None:
@@ -199,6 +213,7 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
             if note:
                 desktop.window.show_note(note)
         desktop.window.show()
+        desktop.back_up()
         if slides:
             desktop.open([path.absolute() for path in slides])
         # Ctrl-C in the terminal ends at once: Python's own handler would wait for the next event.
@@ -252,10 +267,25 @@ def _open_some_store(place: Path, stack: ExitStack) -> tuple[Store | None, str]:
             box = QMessageBox(QMessageBox.Icon.Warning, "Mitoscope", error.message)
             box.setInformativeText(error.hint)
             tr = QCoreApplication.translate
+            backup = newest_backup(place)
+            back: QPushButton | None = None
+            if backup is not None:
+                made = QLocale().toString(
+                    QDateTime.fromSecsSinceEpoch(int(backup.made_at.timestamp())),
+                    QLocale.FormatType.ShortFormat,
+                )
+                text = tr("Desktop", "Restore the backup of {0}").format(made)
+                back = box.addButton(text, QMessageBox.ButtonRole.YesRole)
             other = box.addButton(tr("Desktop", "Choose another…"), QMessageBox.ButtonRole.YesRole)
             look = box.addButton(tr("Desktop", "Only look"), QMessageBox.ButtonRole.AcceptRole)
             box.addButton(tr("Desktop", "Quit"), QMessageBox.ButtonRole.RejectRole)
             box.exec()
+            if backup is not None and box.clickedButton() is back:
+                try:
+                    return restored(place, backup)
+                except StoreError as failure:
+                    QMessageBox.warning(None, "Mitoscope", f"{failure.message}\n{failure.hint}")
+                continue
             if box.clickedButton() is look:
                 folder = stack.enter_context(TemporaryDirectory(prefix="mitoscope-"))
                 note = tr("Desktop", "Nothing is kept: {0}").format(error.message)

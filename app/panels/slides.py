@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.listing import ListedCase, ListedSlide, load_listing, relocate
 from app.opening import stored_slide
+from app.panels.case_keeper import CaseKeeper
 from app.panels.slide_rows import ROW, THUMBNAIL_PX, SlideDelegate
 from app.room import BACKGROUND, Room
 from app.worker import AnalysisWorker, RunRequest
@@ -29,6 +30,7 @@ from core.store import StoredSlide
 
 RENEW_MS = 700
 ID = Qt.ItemDataRole.UserRole
+CASE = Qt.ItemDataRole.UserRole + 2  # ROW lies between
 
 
 class SlidesPanel(QWidget):
@@ -49,6 +51,9 @@ class SlidesPanel(QWidget):
     def __init__(self, room: Room, worker: AnalysisWorker, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._room = room
+        self._cases = CaseKeeper(room, self)
+        self._cases.changed.connect(self.renew)
+        self._cases.failed.connect(self.failed)
         self._running: set[int] = set()
         self._pictures: dict[int, QPixmap | None] = {}
         self._slides: dict[int, ListedSlide] = {}
@@ -150,6 +155,7 @@ class SlidesPanel(QWidget):
         name = case.name if case.case_id is not None else self.tr("Without a case")
         item = QTreeWidgetItem(self.tree, [name])
         item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        item.setData(0, CASE, case.case_id)
         font = item.font(0)
         font.setBold(True)
         item.setFont(0, font)
@@ -251,8 +257,12 @@ class SlidesPanel(QWidget):
 
     @Slot(QPoint)
     def _menu(self, place: QPoint) -> None:
+        where = self.tree.viewport().mapToGlobal(place)
+        item = self.tree.itemAt(place)
         slides = [self._slides[id_].state.slide for id_ in self.chosen()]
-        if not slides:
+        if item is None or item.data(0, ID) is None or not slides:
+            case_id = None if item is None else item.data(0, CASE)
+            self._cases.show_menu(where, case_id, "" if item is None else item.text(0))
             return
         menu = QMenu(self)
         entries = [
@@ -266,7 +276,7 @@ class SlidesPanel(QWidget):
             action = menu.addAction(text)
             action.setEnabled(enabled)
             action.triggered.connect(slot)
-        menu.exec(self.tree.viewport().mapToGlobal(place))
+        menu.exec(where)
 
     @Slot()
     def _open_chosen(self) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 
 from core.store.columns import canonical_json
 from core.store.records import EventRecord
-from core.store.schema import EventRow
+from core.store.schema import CountRow, EventRow
 
 FIRST_PREVIOUS = "0" * 64
 PAGE = 1000
@@ -85,13 +85,22 @@ def read_events(connection: Connection, after_id: int = 0, limit: int = PAGE) ->
     return [EventRecord(*row) for row in connection.execute(query)]
 
 
-def verify_events(connection: Connection) -> Iterator[str]:
+def verify_events(connection: Connection, head: str = "") -> Iterator[str]:
     """Name every altered, missing or reordered row of the chain; nothing when it is whole.
 
-    A chain without a key cannot show a cut tail or a chain rewritten as a whole: for that, compare
-    its head with one that was printed elsewhere.
+    Signed counts are held against their lines too: a count changed behind the program's back has
+    no line that says so.
+
+    A chain without a key cannot show a cut tail or a chain rewritten as a whole by somebody who
+    can write the file. A head that was printed on a report can: it must still be in the chain.
+
+    Args:
+        connection: one view of the store.
+        head: digest that an earlier report shows; empty: none is known.
     """
     expected_id, previous, after = 1, FIRST_PREVIOUS, -1
+    known = head in ("", FIRST_PREVIOUS)
+    counts: dict[str, str] = {}
     while page := read_events(connection, after):
         for event in page:
             if event.id != expected_id:
@@ -100,7 +109,27 @@ def verify_events(connection: Connection) -> Iterator[str]:
                 yield f"event {event.id} does not follow the one before it"
             if event_hash(event) != event.hash:
                 yield f"event {event.id} was altered"
+            if event.kind.startswith("count "):
+                counts[event.object] = event.new
+            known = known or event.hash == head
             expected_id, previous, after = event.id + 1, event.hash, event.id
+    if not known:
+        yield "the digest is not in the trail: its end was cut off, or it was written anew"
+    yield from _verify_counts(connection, counts)
+
+
+def _verify_counts(connection: Connection, told: dict[str, str]) -> Iterator[str]:
+    """Counts that differ from what the trail says of them, and those that it does not know."""
+    columns = [column for column in CountRow.__table__.columns if column.name != "created_at"]
+    for row in connection.execute(select(*columns).order_by(CountRow.id)):
+        values = dict(row._mapping)
+        name = f"count {values.pop('id')}"
+        if name not in told:
+            yield f"{name} is not in the trail"
+        elif told.pop(name) != canonical_json(values):
+            yield f"{name} was altered"
+    for name in told:
+        yield f"{name} is missing"
 
 
 def head(connection: Connection) -> str:

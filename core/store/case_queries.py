@@ -1,5 +1,6 @@
 """Cases, where slide files are, and how far each slide is read: statements on a connection."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,16 @@ from core.store import lease, slide_queries
 from core.store.audit import append_event
 from core.store.desk_records import CaseRecord, SlideProgress, SlideState
 from core.store.run_schema import LeaseRow, RunRow, ScoreRow
-from core.store.schema import AcknowledgementRow, CaseRow, CountRow, SlideRow, VerdictRow
+from core.store.schema import (
+    AcknowledgementRow,
+    CaseRow,
+    CountRow,
+    EventRow,
+    SlideRow,
+    VerdictRow,
+)
+
+DELETED = "case deleted"
 
 
 def add_case(connection: Connection, name: str) -> int:
@@ -28,9 +38,74 @@ def add_case(connection: Connection, name: str) -> int:
 
 
 def cases(connection: Connection) -> list[CaseRecord]:
-    """All cases by name."""
-    query = select(CaseRow.id, CaseRow.name).order_by(CaseRow.name)
-    return [CaseRecord(*row) for row in connection.execute(query)]
+    """All cases by name, without those that were deleted."""
+    query = select(CaseRow.id, CaseRow.name).where(CaseRow.deleted_at.is_(None))
+    return [CaseRecord(*row) for row in connection.execute(query.order_by(CaseRow.name))]
+
+
+def deleted_cases(connection: Connection) -> list[CaseRecord]:
+    """The tombstones, under the names that the cases had, deleted last at the head."""
+    query = select(CaseRow.id).where(CaseRow.deleted_at.is_not(None))
+    ids = connection.execute(query.order_by(CaseRow.deleted_at.desc(), CaseRow.id)).scalars().all()
+    return [CaseRecord(case_id, _former_name(connection, case_id)) for case_id in ids]
+
+
+def delete_case(connection: Connection, case_id: int, reader: str, reason: str) -> None:
+    """Take a case and its slides off the lists; all that was said of them stays.
+
+    Raises:
+        StoreError: there is no such case, no reason, or one of its slides is being analysed.
+    """
+    name = _name(connection, case_id)
+    if not reason.strip():
+        raise StoreError("Deleting a case needs a reason.")
+    slides = slide_queries.slides_of_case(connection, case_id)
+    if _runs(connection, [slide.id for slide in slides])[1]:
+        raise StoreError("A slide of this case is being analysed.", "Stop it first.")
+    moment = datetime.now(UTC)
+    spare = f"{name} (deleted {moment.isoformat(timespec='microseconds')})"
+    connection.execute(
+        update(CaseRow).where(CaseRow.id == case_id).values(name=spare, deleted_at=moment)
+    )
+    old = {"name": name, "slides": [slide.id for slide in slides]}
+    append_event(
+        connection, DELETED, f"case {case_id}", reader=reader, old=old, reason=reason.strip()
+    )
+
+
+def restore_case(connection: Connection, case_id: int, reader: str) -> None:
+    """Bring a deleted case and its slides back under its name.
+
+    Raises:
+        StoreError: it is not deleted, or another case has its name by now.
+    """
+    deleted = [case for case in deleted_cases(connection) if case.id == case_id]
+    if not deleted:
+        raise StoreError(f"Case {case_id} is not among the deleted ones.")
+    name = deleted[0].name
+    if connection.execute(select(CaseRow.id).where(CaseRow.name == name)).scalar() is not None:
+        raise StoreError(f"There is another case {name!r} by now.", "Empty that one first.")
+    connection.execute(
+        update(CaseRow).where(CaseRow.id == case_id).values(name=name, deleted_at=None)
+    )
+    append_event(connection, "case restored", f"case {case_id}", reader=reader, new={"name": name})
+
+
+def _name(connection: Connection, case_id: int) -> str:
+    query = select(CaseRow.name).where(CaseRow.id == case_id, CaseRow.deleted_at.is_(None))
+    name = connection.execute(query).scalar()
+    if name is None:
+        raise StoreError(f"The store has no case {case_id}.")
+    return name
+
+
+def _former_name(connection: Connection, case_id: int) -> str:
+    """What a deleted case was called: its spare name tells apart those of one name."""
+    newest = select(EventRow.old).where(
+        EventRow.kind == DELETED, EventRow.object == f"case {case_id}"
+    )
+    old = connection.execute(newest.order_by(EventRow.id.desc()).limit(1)).scalar_one()
+    return str(json.loads(old)["name"])
 
 
 def update_slide(
@@ -49,7 +124,14 @@ def update_slide(
 
 
 def note_opened(connection: Connection, slide_id: int) -> None:
-    """Note that a slide is opened now."""
+    """Note that a slide is opened now; one of a deleted case is on the lists again, without it."""
+    deleted = (
+        select(SlideRow.id)
+        .join_from(SlideRow, CaseRow, CaseRow.id == SlideRow.case_id)
+        .where(SlideRow.id == slide_id, CaseRow.deleted_at.is_not(None))
+    )
+    if connection.execute(deleted).first() is not None:
+        update_slide(connection, slide_id, "case set", "", case_id=None)
     connection.execute(
         update(SlideRow).where(SlideRow.id == slide_id).values(opened_at=datetime.now(UTC))
     )
@@ -59,7 +141,7 @@ def slide_states(
     connection: Connection, reader_id: int, after_id: int, limit: int
 ) -> list[SlideState]:
     """A page of slides with how far this reader is with each."""
-    page = slide_queries.slides(connection, after_id, limit)
+    page = slide_queries.slides(connection, after_id, limit, listed=True)
     ids = [slide.id for slide in page]
     runs, running = _runs(connection, ids)
     scored = select(ScoreRow.run_id, func.count()).where(

@@ -50,8 +50,28 @@ class DeskStore(RunStore):
         return self.write(lambda c: case_queries.add_case(c, name))
 
     def cases(self) -> list[CaseRecord]:
-        """All cases by name."""
+        """All cases by name, without those that were deleted."""
         return self._read(case_queries.cases)
+
+    def delete_case(self, case_id: int, reader: str, reason: str) -> None:
+        """Take a case and its slides off the lists; a tombstone and all that was said stay.
+
+        Raises:
+            StoreError: there is no such case, no reason, or one of its slides is being analysed.
+        """
+        self.write(lambda c: case_queries.delete_case(c, case_id, reader, reason))
+
+    def restore_case(self, case_id: int, reader: str) -> None:
+        """Bring a deleted case back.
+
+        Raises:
+            StoreError: it is not deleted, or another case has its name by now.
+        """
+        self.write(lambda c: case_queries.restore_case(c, case_id, reader))
+
+    def deleted_cases(self) -> list[CaseRecord]:
+        """The cases that were deleted, last one first, under the names that they had."""
+        return self._read(case_queries.deleted_cases)
 
     def case_slides(self, case_id: int) -> list[StoredSlide]:
         """The slides of a case in order of their names."""

@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from core.errors import StoreError
 from core.store.host import network_filesystem
 
+APPLICATION_ID = 0x4D69746F  # "Mito": tells our stores from other programs' SQLite files
 BUSY_TIMEOUT_MS = 5000
 CACHE_KIB = 16 * 1024
 

@@ -5,24 +5,17 @@ climbs from 0, so creation and migration are one path. Each step is one transact
 changes inside it, so a store is never between two versions.
 """
 
-import logging
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import StoreError
+from core.store.backup import back_up
+from core.store.engine import APPLICATION_ID
 from core.store.v1 import STATEMENTS as V1_STATEMENTS
 from core.store.v2 import STATEMENTS as V2_STATEMENTS
 
-log = logging.getLogger(__name__)
-
 Step = Callable[[sqlite3.Connection], None]
-
-APPLICATION_ID = 0x4D69746F  # "Mito": tells our stores from other programs' SQLite files
-KEPT_BACKUPS = 5
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -169,37 +162,3 @@ def _climb(connection: sqlite3.Connection, ladder: Sequence[Step]) -> bool:
             connection.execute("ROLLBACK")
         raise
     return True
-
-
-def back_up(connection: sqlite3.Connection, path: Path, tag: str) -> Path:
-    """Copy a store in use, through SQLite's backup interface, to a file beside it.
-
-    The newest `KEPT_BACKUPS` are kept.
-
-    Args:
-        connection: to the store.
-        path: of the store.
-        tag: what stands in the backup's name, for instance `v1`.
-    """
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    target = path.with_name(f"{path.name}.backup-{moment}-{tag}")
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        with closing(sqlite3.connect(partial)) as copy:
-            connection.backup(copy)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    for old in backups(path)[:-KEPT_BACKUPS]:
-        log.info("old backup removed: %s", old)
-        old.unlink(missing_ok=True)
-    return target
-
-
-def backups(path: Path) -> list[Path]:
-    """The backups beside a store, oldest first."""
-    prefix = f"{path.name}.backup-"
-    names = (entry for entry in path.parent.iterdir() if entry.name.startswith(prefix))
-    return sorted(entry for entry in names if not entry.name.endswith(".partial"))

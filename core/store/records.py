@@ -124,6 +124,7 @@ class RunSpec:
         detection_key: the same digest without the classifier; runs that share it share one
             detection set. Empty: the run has a detection set of its own.
         subtype: which model tells atypical from normal mitoses; None: none is asked.
+        detection_set_id: of the detection set to classify; None: that of the detection key.
     """
 
     key: str
@@ -135,6 +136,7 @@ class RunSpec:
     region_ids: Sequence[int] = ()
     detection_key: str = ""
     subtype: ModelOrigin | None = None
+    detection_set_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

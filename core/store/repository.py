@@ -183,6 +183,20 @@ class Store(DeskStore):
         """Hash of the newest line of the audit trail; printed on reports."""
         return self._read(audit.head)
 
-    def verify_events(self) -> list[str]:
-        """What is wrong with the audit trail; empty when its chain is whole."""
-        return self._read(lambda c: list(audit.verify_events(c)))
+    def verify_events(self, head: str = "") -> list[str]:
+        """What is wrong with the audit trail; empty when it is whole and holds this digest."""
+        return self._read(lambda c: list(audit.verify_events(c, head)))
+
+    def note_restored(self, backup: str, set_aside: str) -> None:
+        """Note in the trail that this store is a backup put in place of another file.
+
+        Args:
+            backup: name of its file.
+            set_aside: what the file that was there is called now; empty if there was none.
+        """
+        new = {"backup": backup, "set_aside": set_aside}
+        self.write(lambda c: audit.append_event(c, "store restored", "store", new=new))
+
+    def iter_events(self) -> Iterator[EventRecord]:
+        """The whole audit trail in order."""
+        return paged(self.events)

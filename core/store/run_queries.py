@@ -49,9 +49,10 @@ def open_run(
     connection: Connection, spec: RunSpec, holder: lease.Holder, *, again: bool
 ) -> RunRecord:
     """Find the newest run of a key, or make one; unfinished ones are leased to the holder."""
-    newest = connection.execute(
-        select(RunRow.id).where(RunRow.key == spec.key).order_by(RunRow.attempt.desc()).limit(1)
-    ).scalar()
+    query = select(RunRow.id).where(RunRow.key == spec.key)
+    if spec.detection_set_id is not None:
+        query = query.where(RunRow.detection_set_id == spec.detection_set_id)
+    newest = connection.execute(query.order_by(RunRow.attempt.desc()).limit(1)).scalar()
     if newest is not None and not again:
         record = get_run(connection, newest)
         if record.state == "done":
@@ -60,7 +61,7 @@ def open_run(
         _set_state(connection, record.id, "running", record.times, "")
         append_event(connection, "run resumed", f"run {record.id}", old={"state": record.state})
         return get_run(connection, record.id)
-    detection_set_id = _detection_set(connection, spec, again=again)
+    detection_set_id = spec.detection_set_id or _detection_set(connection, spec, again=again)
     run_id = _insert_run(connection, spec, detection_set_id)
     lease.take(connection, detection_set_id, run_id, holder)
     append_event(

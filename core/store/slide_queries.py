@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
 
 from core.errors import StoreError
 from core.geometry import Mpp
@@ -18,7 +18,7 @@ from core.store.records import (
     SlideRecord,
     StoredSlide,
 )
-from core.store.schema import CalibrationRow, ReaderRow, RegionRow, SlideRow
+from core.store.schema import CalibrationRow, CaseRow, ReaderRow, RegionRow, SlideRow
 
 
 def plain_text(text: str) -> str:
@@ -148,15 +148,24 @@ def reader_name(connection: Connection, reader_id: int | None) -> str:
     return name
 
 
-def slides(connection: Connection, after_id: int, limit: int) -> list[StoredSlide]:
-    """A page of slides in order of their ids."""
+def slides(
+    connection: Connection, after_id: int, limit: int, *, listed: bool = False
+) -> list[StoredSlide]:
+    """A page of slides in order of their ids; `listed`: without those of deleted cases."""
     query = select(*SlideRow.__table__.columns).where(SlideRow.id > after_id)
+    if listed:
+        query = query.where(_listed())
     return _stored(connection, query.order_by(SlideRow.id).limit(limit))
+
+
+def _listed() -> ColumnElement[bool]:
+    deleted = select(CaseRow.id).where(CaseRow.deleted_at.is_not(None))
+    return or_(SlideRow.case_id.is_(None), SlideRow.case_id.not_in(deleted))
 
 
 def recent_slides(connection: Connection, limit: int) -> list[StoredSlide]:
     """The slides opened last, the newest first."""
-    query = select(*SlideRow.__table__.columns).where(SlideRow.opened_at.is_not(None))
+    query = select(*SlideRow.__table__.columns).where(SlideRow.opened_at.is_not(None), _listed())
     return _stored(connection, query.order_by(SlideRow.opened_at.desc()).limit(limit))
 
 

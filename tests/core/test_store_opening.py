@@ -29,7 +29,8 @@ from core.store import (
     open_store,
     opening,
 )
-from core.store.migrations import KEPT_BACKUPS, LADDER, back_up, backups
+from core.store.backup import KEPT_BACKUPS, back_up, backups
+from core.store.migrations import LADDER
 from core.store.schema import Base, append_only_triggers
 from core.store.writer import FIRST, LATER, Writer
 
@@ -168,7 +169,7 @@ def test_a_store_of_version_1_is_lifted_with_all_it_holds(path):
         )
         assert [(a.id, a.undoes_id) for a in store.actions(1, 1)] == [(1, None), (2, 1)]
         store.give_verdicts(1, 1, [NewVerdict("imposter", point_id=1)])
-    assert [backup.name[-3:] for backup in backups(path)] == ["-v1"]
+    assert [backup.tag for backup in backups(path)] == ["v1"]
 
 
 def test_a_lifted_store_is_built_like_a_new_one(path, tmp_path):
@@ -189,9 +190,9 @@ def test_migration_backs_up_first_and_keeps_the_rows(path):
         store.add_reader("Ada")
     open_store(path, ladder=(*LADDER, add_column)).close()
     (backup,) = backups(path)
-    assert backup.name.endswith(f"-v{len(LADDER)}")
+    assert backup.tag == f"v{len(LADDER)}"
     columns = []
-    for file in (path, backup):
+    for file in (path, backup.path):
         with contextlib.closing(sqlite3.connect(file)) as connection:
             assert connection.execute("SELECT name FROM readers").fetchall() == [("Ada",)]
             columns.append(len(connection.execute("PRAGMA table_info(readers)").fetchall()))
@@ -228,7 +229,7 @@ def test_the_newest_backups_are_kept(path):
     open_store(path).close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         made = [back_up(connection, path, "test") for _ in range(KEPT_BACKUPS + 2)]
-    assert backups(path) == made[2:]
+    assert [backup.path for backup in backups(path)] == made[2:]
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path):
@@ -551,4 +552,4 @@ def test_a_store_of_version_2_keeps_its_scores(path):
     with open_store(path) as store:
         assert [case.name for case in store.cases()] == ["K7"]
         assert store.audit_head() == "0" * 64
-    assert [backup.name[-3:] for backup in backups(path)] == ["-v2"]
+    assert [backup.tag for backup in backups(path)] == ["v2"]

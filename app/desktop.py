@@ -22,8 +22,9 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButto
 from app import __version__
 from app.bridge import GuiBridge, WorkThread
 from app.dialogs import CrashDialog
+from app.laboratory import chosen_store
 from app.logs import Aliases, start_logging, stop_logging
-from app.paths import default_store, desktop_log_file, settings_file
+from app.paths import desktop_log_file, settings_file
 from app.preferences import Preferences
 from app.restoring import newest_backup, restored
 from app.room import BACKGROUND, LAST, LAST_WRITES_S, Room
@@ -32,7 +33,7 @@ from app.theme import apply_theme
 from app.window import Window
 from app.worker import AnalysisWorker, ModelLoader, desktop_models
 from core.counting.protocols import load_protocols
-from core.errors import DeviceError, StoreError
+from core.errors import DeviceError, InputError, StoreError
 from core.settings import Settings, load_settings
 from core.store import Store, open_store
 from core.store.backup import back_up_daily
@@ -201,7 +202,11 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
         log.info("mitoscope %s starts", __version__)
         settings, settings_note = load_settings(settings_file())
         apply_theme(application, settings.theme)
-        place = store or (Path(settings.store) if settings.store else default_store())
+        try:
+            place = chosen_store(store, settings.store)
+        except InputError as error:  # a windowed program has no other place to say it
+            QMessageBox.critical(None, "Mitoscope", f"{error.message}\n{error.hint}")
+            return 2
         opened, store_note = _open_some_store(place, stack)
         if opened is None:
             return 0

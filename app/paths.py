@@ -1,5 +1,6 @@
 """Where Mitoscope keeps its own files on this computer."""
 
+import os
 from pathlib import Path
 
 import platformdirs
@@ -35,3 +36,13 @@ def adapters_folder() -> Path:
 def cache_folder() -> Path:
     """What can be computed again, embeddings for instance; may be emptied at any time."""
     return Path(platformdirs.user_cache_dir(APP, appauthor=False))
+
+
+def laboratory_file() -> Path:
+    """What the laboratory lays down for all readers of this computer.
+
+    `MITOSCOPE_LABORATORY` names another place, for programs that are not installed for everybody.
+    """
+    named = os.environ.get("MITOSCOPE_LABORATORY")
+    folder = platformdirs.site_config_dir(APP, appauthor=False)
+    return Path(named) if named else Path(folder) / "laboratory.toml"

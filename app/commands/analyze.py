@@ -9,7 +9,7 @@ import typer
 
 from app import analysing
 from app.analysing import Models, Question, SlideResult
-from app.paths import default_store
+from app.laboratory import chosen_store
 from app.progress_bar import ProgressBar
 from app.stopping import ctrl_c_cancels
 from core.cancel import Cancelled, CancelToken
@@ -56,7 +56,7 @@ def analyze(
     """
     analysing.check_device(device)
     question = _question(slides, protocol, region, mpp, backend, again=again)
-    path = store or default_store()
+    path = chosen_store(store)
     if out is not None:
         analysing.make_folder(out)
     with open_store(path) as opened, ctrl_c_cancels() as token:

@@ -1,0 +1,52 @@
+"""The laboratory's rules where this computer has them, and what follows for stores and rules."""
+
+from functools import cache
+from pathlib import Path
+
+from app.paths import default_store, laboratory_file
+from core.errors import InputError
+from core.laboratory import Laboratory, load_laboratory
+
+
+@cache
+def laboratory() -> Laboratory:
+    """The rules of this computer's laboratory file, read once.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    return load_laboratory(laboratory_file())
+
+
+def chosen_store(named: Path | None = None, setting: str = "") -> Path:
+    """The store to work with: the laboratory's, else the one named, set or usual.
+
+    Args:
+        named: on the command line.
+        setting: what the reader keeps in the settings; empty for nothing.
+
+    Raises:
+        InputError: another one was named than the laboratory's.
+    """
+    fixed = laboratory().store
+    if fixed:
+        if named is not None and named.resolve() != Path(fixed).resolve():
+            raise InputError(
+                f"This laboratory works with the store {fixed} only.", "Leave --store out."
+            )
+        return Path(fixed)
+    return named or (Path(setting) if setting else default_store())
+
+
+def check_protocol(protocol_id: str) -> None:
+    """Refuse a counting rule that the laboratory does not offer.
+
+    Raises:
+        InputError: it is not among them; the hint lists those.
+    """
+    rules = laboratory()
+    if not rules.allows_protocol(protocol_id):
+        raise InputError(
+            f"This laboratory does not count by {protocol_id}.",
+            f"It counts by {', '.join(rules.protocols)}.",
+        )

@@ -28,24 +28,31 @@ from core.exchange.csv import (
     write_summary,
 )
 from core.exchange.geojson import read_regions
-from core.ports import DEVICES, Classifier, Detector
+from core.ports import DEVICES, Classifier, Detector, SubtypeClassifier
 from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The two networks of an analysis; `why` says in a sentence why they run where they run."""
+    """The networks of an analysis.
+
+    Attributes:
+        detector, classifier: both always there.
+        why: in a sentence, why they run where they run.
+        subtype: tells atypical from normal mitoses; None: nothing does.
+    """
 
     detector: Detector
     classifier: Classifier
     why: str = ""
+    subtype: SubtypeClassifier | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What happened to memory and device since loading."""
-        both = (self.detector, self.classifier)
-        return tuple(chain.from_iterable(getattr(model, "warnings", ()) for model in both))
+        all_ = (self.detector, self.classifier, self.subtype)
+        return tuple(chain.from_iterable(getattr(model, "warnings", ()) for model in all_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,14 @@ def analyse_slide(
     request = AnalysisRequest(__version__, regions, question.again)
     warned = models.warnings
     summary = analyze(
-        slide, models.detector, models.classifier, store, request, progress=progress, token=token
+        slide,
+        models.detector,
+        models.classifier,
+        store,
+        request,
+        subtype=models.subtype,
+        progress=progress,
+        token=token,
     )
     fresh = tuple(warning for warning in models.warnings if warning not in warned)
     summary = replace(summary, notes=summary.notes + fresh)
@@ -189,10 +203,14 @@ def summary_row(slide: Slide, summary: RunSummary, count: MitoticCount) -> Summa
         category_note=_category_note(count),
         candidates=summary.candidates,
         mitoses_on_slide=len(count.mitoses_um),
+        atypical=count.atypical,
         detector=run.detector.name,
         detector_sha256=run.detector.sha256,
         classifier=run.classifier.name,
         classifier_sha256=run.classifier.sha256,
+        subtype="" if run.subtype is None else run.subtype.name,
+        subtype_sha256="" if run.subtype is None else run.subtype.sha256,
+        atypical_threshold=origin["subtype"]["threshold"] if "subtype" in origin else None,
         detector_threshold=origin["detector"]["threshold"],
         review_threshold=origin["classifier"]["review_threshold"],
         count_threshold=origin["classifier"]["count_threshold"],
@@ -259,7 +277,8 @@ def summary_text(row: SummaryRow) -> str:
     """A slide's result in two or three lines of plain words."""
     lines = [
         f"{row.slide}: {row.mitoses} mitoses in {row.counted_mm2:.2f} mm² ({row.shape}; "
-        f"{row.protocol} asks for {row.planned_mm2:g} mm²)",
+        f"{row.protocol} asks for {row.planned_mm2:g} mm²)"
+        + ("" if row.atypical is None else f", {row.atypical} of them atypical"),
         f"  {row.per_mm2:.2f} per mm², {row.interval_level:.0%} interval "
         f"{row.per_mm2_low:.2f} to {row.per_mm2_high:.2f}",
     ]

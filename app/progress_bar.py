@@ -12,6 +12,8 @@ _PHASES = {
     "tissue": "looking for tissue",
     "windows": "analysing",
     "candidates": "taking up earlier candidates",
+    "scores": "classifying anew",
+    "subtypes": "telling atypical mitoses apart",
     "done": "done",
 }
 
@@ -57,9 +59,9 @@ class ProgressBar:
 
 def speed_text(report: RunProgress) -> str:
     """`12.3 mm², 0.82 mm²/s, 1:05 left`."""
-    if report.mm2_done <= 0:
-        return ""
-    parts = [f"{report.mm2_done:.1f} mm²"]
+    parts = [f"{report.mm2_done:.1f} mm²"] if report.mm2_done > 0 else []
+    if report.phase in ("scores", "subtypes"):
+        parts = [f"{report.done} of {report.total} candidates"]
     if report.mm2_per_s > 0:
         parts.append(f"{report.mm2_per_s:.2f} mm²/s")
     if report.seconds_left is not None:

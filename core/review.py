@@ -85,6 +85,13 @@ def is_mitosis(verdict: VerdictRecord | None, label: Label | None) -> bool:
     return label in ("mitosis", "atypical")
 
 
+def is_atypical(verdict: VerdictRecord | None, label: Label | None) -> bool:
+    """Whether what counts as a mitosis is an atypical one: by its verdict, else by its label."""
+    if verdict is not None:
+        return verdict.value == "mitosis" and verdict.atypical
+    return label == "atypical"
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many of a set of candidates and hand-placed points are what.

@@ -11,6 +11,7 @@ from core.reading.view import (
     ATYPICAL,
     DELETED,
     IMPOSTER,
+    LABELS,
     MITOSIS,
     NONE,
     UNSURE,
@@ -19,7 +20,9 @@ from core.reading.view import (
 )
 
 Sort = Literal["probability", "uncertainty", "place"]
-State = Literal["unreviewed", "mitosis", "imposter", "unsure", "disputed", "hand-placed"]
+State = Literal[
+    "unreviewed", "mitosis", "atypical", "imposter", "unsure", "disputed", "hand-placed"
+]
 STATES: tuple[State, ...] = get_args(State)
 
 #: Side of the fields that the order by place goes through: what a 40× eyepiece shows across.
@@ -29,6 +32,8 @@ ASSUMED_MPP = Mpp(0.25, 0.25)
 
 #: Ends of the threshold's scale, which is even in log odds: review thresholds lie near 0.01.
 LOWEST = 0.001
+
+ATYPICAL_LABEL = LABELS.index("atypical")
 
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -68,11 +73,17 @@ def state_masks(figures: Figures) -> dict[State, Mask]:
     return {
         "unreviewed": verdict == NONE,
         "mitosis": (verdict == MITOSIS) | (verdict == ATYPICAL),
+        "atypical": (verdict == ATYPICAL) | labelled_atypical(figures),
         "imposter": verdict == IMPOSTER,
         "unsure": verdict == UNSURE,
         "disputed": figures.disputed & there,
         "hand-placed": (figures.key < 0) & there,
     }
+
+
+def labelled_atypical(figures: Figures) -> Mask:
+    """(N,) bool: candidates without a verdict that the models call atypical mitoses."""
+    return (figures.verdict == NONE) & (figures.label == ATYPICAL_LABEL)
 
 
 def in_scope(figures: Figures, wanted: GalleryFilter) -> Mask:

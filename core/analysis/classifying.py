@@ -3,41 +3,40 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.candidates import Points
+from core.analysis.cropping import BATCHES_AHEAD, SAVE_CHUNK, CandidatePlace, Cropper, Crops
 from core.analysis.progress import Times
 from core.analysis.readahead import read_ahead, wait_for
 from core.cancel import CancelToken
-from core.ports import Classifier
-from core.slides.crops import read_crops
-from core.slides.reader import Slide, SlideReadError
+from core.ports import Classifier, SubtypeClassifier
+from core.slides.reader import Slide
 from core.store import Candidate, Store
 
-# Candidates written in one transaction: each costs a sync of the disk, and a kill loses at most
-# this many classifications, which are then done again.
-SAVE_CHUNK = 1000
-# Batches of crops in flight: a few, so that several threads read.
-BATCHES_AHEAD = 4
 
+def label_of(
+    probability: float,
+    classifier: Classifier,
+    subtype: SubtypeClassifier | None = None,
+    atypical_probability: float | None = None,
+) -> Literal["mitosis", "imposter", "atypical"]:
+    """What a candidate of this probability is called until a reader says otherwise.
 
-@dataclass(frozen=True, slots=True)
-class _Crops:
-    """Points with their crops, (N, crop_px, crop_px, 3) uint8; `unreadable` lie beside damage."""
-
-    ids: list[int]
-    points: Points
-    pixels: NDArray[np.uint8]
-    unreadable: int = 0
-
-
-def label_of(probability: float, classifier: Classifier) -> Literal["mitosis", "imposter"]:
-    """What a candidate of this probability is called until a reader says otherwise."""
-    return "mitosis" if probability >= classifier.count_threshold else "imposter"
+    Args:
+        probability: of being a mitosis.
+        classifier: that gave it.
+        subtype: what tells atypical from normal mitoses, if there is such a model.
+        atypical_probability: that it gave; None where it was not asked.
+    """
+    if probability < classifier.count_threshold:
+        return "imposter"
+    if subtype is None or atypical_probability is None:
+        return "mitosis"
+    return "atypical" if atypical_probability >= subtype.threshold else "mitosis"
 
 
 class CandidateSink:
@@ -56,7 +55,7 @@ class CandidateSink:
         times: Times,
         token: CancelToken,
     ) -> None:
-        self._slide = slide
+        self._crops = Cropper(slide, classifier.crop_px, classifier.mpp, times)
         self._classifier = classifier
         self._store = store
         self._run_id = run_id
@@ -66,7 +65,7 @@ class CandidateSink:
         self._known: NDArray[np.complex128] = np.empty(0, dtype=np.complex128)
         self._waiting: list[Points] = []
         self._n_waiting = 0
-        self._reading: deque[Future[_Crops]] = deque()
+        self._reading: deque[Future[Crops]] = deque()
         self._unsaved: list[Candidate] = []
         self._unreadable = 0
 
@@ -76,7 +75,7 @@ class CandidateSink:
         They were written by an earlier run with another classifier.
         """
         for crops in read_ahead(
-            self._pool, self._read_unscored, self._unscored_pages(), BATCHES_AHEAD, self._token
+            self._pool, self._crops.read_rows, self._unscored_pages(), BATCHES_AHEAD, self._token
         ):
             probabilities = self._classify(crops)
             rows = [
@@ -135,11 +134,11 @@ class CandidateSink:
         size = max(1, self._classifier.batch_size)
         for start in range(0, len(scores), size):
             part = Points(xy0[start : start + size], scores[start : start + size])
-            self._reading.append(self._pool.submit(self._read, part))
+            self._reading.append(self._pool.submit(self._crops.read, part))
             if len(self._reading) > BATCHES_AHEAD:
                 self._take(self._reading.popleft())
 
-    def _take(self, future: "Future[_Crops]") -> None:
+    def _take(self, future: Future[Crops]) -> None:
         with self._times.measure("wait_s"):
             crops = wait_for(future, self._token)
         self._token.check()
@@ -157,44 +156,15 @@ class CandidateSink:
         if len(self._unsaved) >= SAVE_CHUNK:
             self.save()
 
-    def _classify(self, crops: _Crops) -> list[float]:
+    def _classify(self, crops: Crops) -> list[float]:
         if not len(crops.points):
             return []
         with self._times.measure("classify_s"):
             probabilities = self._classifier.classify(crops.pixels, crops.points.scores)
         return [float(probability) for probability in probabilities]
 
-    def _unscored_pages(self) -> Iterator[list[tuple[int, float, float, float]]]:
+    def _unscored_pages(self) -> Iterator[list[CandidatePlace]]:
         after_id, size = 0, max(1, self._classifier.batch_size)
         while page := self._store.unscored(self._run_id, after_id, size):
             yield page
             after_id = page[-1][0]
-
-    def _read_unscored(self, page: list[tuple[int, float, float, float]]) -> _Crops:
-        values = np.array([row[1:] for row in page], dtype=np.float64)
-        points = Points(values[:, :2], values[:, 2].astype(np.float32))
-        return self._read(points, [row[0] for row in page])
-
-    def _read(self, points: Points, ids: list[int] | None = None) -> _Crops:
-        """On a reader thread: the crops of some points, those beside damage left out."""
-        ids = ids or [0] * len(points)
-        size, mpp = self._classifier.crop_px, self._classifier.mpp
-        with self._times.measure("crop_s"):
-            try:
-                return _Crops(ids, points, read_crops(self._slide, points.xy0, size, mpp))
-            except SlideReadError:
-                return self._read_one_by_one(points, ids)
-
-    def _read_one_by_one(self, points: Points, ids: list[int]) -> _Crops:
-        size, mpp = self._classifier.crop_px, self._classifier.mpp
-        good: list[int] = []
-        crops = [np.empty((0, size, size, 3), dtype=np.uint8)]
-        for index in range(len(points)):
-            try:
-                crops.append(read_crops(self._slide, points.xy0[index : index + 1], size, mpp))
-            except SlideReadError:
-                continue  # counted below, and named in the run's notes
-            good.append(index)
-        kept = Points(points.xy0[good], points.scores[good])
-        lost = len(points) - len(good)
-        return _Crops([ids[index] for index in good], kept, np.concatenate(crops), lost)

@@ -19,7 +19,7 @@ from core.counting.shapes import CountShape
 from core.counting.statistics import Categorisation, RateInterval, categorise, garwood
 from core.errors import SlideError
 from core.geometry import Mpp, to_px0
-from core.review import PointState, carry_verdicts, current_states, is_mitosis
+from core.review import PointState, carry_verdicts, current_states, is_atypical, is_mitosis
 from core.store import CountRecord, Store
 
 # Below this share of tissue in the count area only the tissue counts as counted area.
@@ -37,6 +37,8 @@ class MitoticCount:
         mitoses_um: (N, 2) float64, all mitoses of the slide, µm.
         interval: the count, its area and its Poisson interval.
         category: what the protocol makes of it.
+        atypical: of the mitoses in the count area, those called atypical by their verdict, else by
+            their label; None where no model was asked and no reader said so of any on the slide.
         states: of points with verdicts, by point id.
         mpp: the slide's pixel size.
         notes: what the reader of the result must know.
@@ -48,6 +50,7 @@ class MitoticCount:
     mitoses_um: NDArray[np.float64]
     interval: RateInterval
     category: Categorisation
+    atypical: int | None
     states: dict[int, PointState]
     mpp: Mpp
     notes: tuple[str, ...]
@@ -83,7 +86,8 @@ def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticC
     mpp = area.mpp
     carry_verdicts(store, run.id, mpp)
     states = current_states(store.iter_verdicts(run.slide_id))
-    mitoses_um = _mitoses0(store, summary, states) * (mpp.x, mpp.y)
+    found = _mitoses(store, summary, states)
+    mitoses_um = found.places0 * (mpp.x, mpp.y)
     shape = protocol.shape
     tissue = area.tissue
     searched = area.tissue_in_region()
@@ -109,6 +113,11 @@ def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticC
         mitoses_um=mitoses_um,
         interval=garwood(placement.counted, counted_mm2),
         category=categorise(placement.counted, counted_mm2, protocol),
+        atypical=(
+            int(np.count_nonzero(found.atypical & placement.holds(mitoses_um)))
+            if run.subtype is not None or found.atypical.any()
+            else None
+        ),
         states=states,
         mpp=mpp,
         notes=_notes(summary, protocol, placement, counted_mm2),
@@ -181,27 +190,36 @@ def _same(known: CountRecord, record: CountRecord) -> bool:
     return all(getattr(known, name) == getattr(record, name) for name in names)
 
 
-def _mitoses0(
-    store: Store, summary: RunSummary, states: dict[int, PointState]
-) -> NDArray[np.float64]:
-    """(N, 2) level-0 places of the candidates and hand-placed points that are mitoses."""
-    run_id, places, seen = summary.run.id, [], set()
+@dataclass(frozen=True, slots=True)
+class _Mitoses:
+    """(N, 2) level-0 places, and (N,) bool which of them are atypical."""
+
+    places0: NDArray[np.float64]
+    atypical: NDArray[np.bool_]
+
+
+def _mitoses(store: Store, summary: RunSummary, states: dict[int, PointState]) -> _Mitoses:
+    """The candidates and hand-placed points that are mitoses, by verdict, else by label."""
+    run_id, seen = summary.run.id, set()
+    found: list[tuple[float, float, bool]] = []
     for row in store.iter_candidates(run_id):
         state = None if row.point_id is None else states.get(row.point_id)
         seen.add(row.point_id)
-        if is_mitosis(None if state is None else state.counting(), row.label):
-            places.append((row.x0, row.y0))
-    by_hand = [
-        (point.x0, point.y0)
-        for point in store.iter_points(summary.run.slide_id)
-        if point.id not in seen
-        and point.id in states
-        and is_mitosis(states[point.id].counting(), None)
-    ]
-    added = np.array(by_hand, dtype=np.float64).reshape(-1, 2)
-    inside = shapely.intersects_xy(summary.plan.area.region0, added[:, 0], added[:, 1])
-    found = np.array(places, dtype=np.float64).reshape(-1, 2)
-    return np.concatenate([found, added[inside]])
+        verdict = None if state is None else state.counting()
+        if is_mitosis(verdict, row.label):
+            found.append((row.x0, row.y0, is_atypical(verdict, row.label)))
+    region0 = summary.plan.area.region0
+    for point in store.iter_points(summary.run.slide_id):
+        verdict = (
+            None if point.id in seen or point.id not in states else states[point.id].counting()
+        )
+        placed = is_mitosis(verdict, None)
+        if placed and shapely.intersects_xy(region0, point.x0, point.y0):
+            found.append((point.x0, point.y0, is_atypical(verdict, None)))
+    return _Mitoses(
+        np.array([row[:2] for row in found], dtype=np.float64).reshape(-1, 2),
+        np.array([row[2] for row in found], dtype=np.bool_),
+    )
 
 
 def _notes(

@@ -9,8 +9,9 @@ slide's cache. Memory holds the windows in flight and the candidates along the f
 
 A run can stop anywhere. What is on disk is always whole: windows with their points, candidates with
 their scores. Going on means: classify what the detection set holds without a score of this run,
-take the points of finished windows into the merge, and detect the other windows. The last
-transaction levels the scores over the slide and marks the run as done, both or neither.
+take the points of finished windows into the merge, and detect the other windows. Then likely
+mitoses are asked whether they are atypical. The last transaction levels the scores over the slide
+and marks the run as done, both or neither.
 """
 
 import logging
@@ -24,14 +25,16 @@ from numpy.typing import NDArray
 
 from core.analysis.candidates import Points, StreamMerger
 from core.analysis.classifying import CandidateSink
-from core.analysis.levelling import final_scores
+from core.analysis.cropping import CandidateWork
+from core.analysis.levelling import FinalScores, final_scores
 from core.analysis.planning import AnalysisRequest, Plan, make_plan
 from core.analysis.progress import Listener, Progress, Reporter, Times
 from core.analysis.readahead import read_ahead
+from core.analysis.subtyping import with_subtypes
 from core.analysis.tiling import Window
 from core.cancel import Cancelled, CancelToken
 from core.errors import SlideError, StoreError, UserError
-from core.ports import Classifier, Detector
+from core.ports import Classifier, Detector, SubtypeClassifier
 from core.slides.focus import is_blurred
 from core.slides.reader import Slide, SlideReadError
 from core.store import CandidateRow, RunRecord, Store, WindowRecord, WindowResult
@@ -87,6 +90,7 @@ def analyze(
     store: Store,
     request: AnalysisRequest,
     *,
+    subtype: SubtypeClassifier | None = None,
     progress: Listener | None = None,
     token: CancelToken | None = None,
 ) -> RunSummary:
@@ -98,6 +102,7 @@ def analyze(
         classifier: likewise.
         store: open for writing.
         request: regions and the like.
+        subtype: tells atypical from normal mitoses; None: nothing does.
         progress: called on this thread, at most ten times a second.
         token: cancels the run; finished windows stay.
 
@@ -113,7 +118,7 @@ def analyze(
     reporter.report(Progress("tissue"))
     times = Times()
     with times.measure("plan_s"):
-        plan = make_plan(slide, detector, classifier, request)
+        plan = make_plan(slide, detector, classifier, request, subtype)
         token.check()
     run = plan.open_run(store, slide, request)
     if run.state == "done":
@@ -123,14 +128,13 @@ def analyze(
     try:
         with times.measure("total_s"):
             notes = session.run_to_end(token)
+            final = session.final(subtype, token)
     except Cancelled:
         store.finish_run(run.id, "cancelled", times.as_dict())
         raise
     except BaseException as error:
         _note_failure(store, run.id, times, error)
         raise
-    with times.measure("post_s"):
-        final = final_scores(store, run.id, classifier)
     notes += (final.note,) if final.note else ()
     run = store.finish_run(run.id, "done", times.as_dict(), "; ".join(notes), scores=final.rows)
     summary = _summary(store, run, plan, returned=False, resumed=resumed)
@@ -186,6 +190,21 @@ class _Session:
             return sink.notes()
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def final(self, subtype: SubtypeClassifier | None, token: CancelToken) -> FinalScores:
+        """The last word on all candidates, once every one is classified."""
+        with self._times.measure("post_s"):
+            final = final_scores(self._store, self._run.id, self._classifier)
+        work = CandidateWork(
+            self._slide,
+            self._store,
+            self._run.id,
+            self._threads,
+            self._reporter,
+            self._times,
+            token,
+        )
+        return with_subtypes(final, self._classifier, subtype, work)
 
     def _work(self, pool: ThreadPoolExecutor, sink: CandidateSink, token: CancelToken) -> None:
         finished = self._store.finished_windows(self._run.id)

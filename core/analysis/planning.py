@@ -16,7 +16,7 @@ from core.analysis.tiling import (
     plan_windows,
 )
 from core.geometry import UM2_PER_MM2, Rect0
-from core.ports import Classifier, Detector, ModelOrigin
+from core.ports import Classifier, Detector, ModelOrigin, SubtypeClassifier
 from core.slides.reader import Slide
 from core.slides.tissue import find_tissue
 from core.store import RunRecord, RunSpec, SlideRecord, Store
@@ -65,6 +65,7 @@ class Plan:
         detector: which detector, where.
         classifier: which classifier, where.
         notes: what the reader of the result must know.
+        subtype: what tells atypical from normal mitoses, where; None: nothing does.
     """
 
     bounds0: Rect0
@@ -76,6 +77,7 @@ class Plan:
     detector: ModelOrigin
     classifier: ModelOrigin
     notes: tuple[str, ...]
+    subtype: ModelOrigin | None = None
 
     def window_mm2(self, window: Window) -> float:
         """Area of a window's core inside the slide's bounds, mm²."""
@@ -111,6 +113,7 @@ class Plan:
             app_version=request.app_version,
             region_ids=region_ids,
             detection_key=detection_key(self.parameters),
+            subtype=self.subtype,
         )
         return store.open_run(spec, again=request.again)
 
@@ -143,7 +146,11 @@ def slide_record(slide: Slide) -> SlideRecord:
 
 
 def make_plan(
-    slide: Slide, detector: Detector, classifier: Classifier, request: AnalysisRequest
+    slide: Slide,
+    detector: Detector,
+    classifier: Classifier,
+    request: AnalysisRequest,
+    subtype: SubtypeClassifier | None = None,
 ) -> Plan:
     """Find the tissue and choose the windows.
 
@@ -156,7 +163,7 @@ def make_plan(
     area = make_search_area(find_tissue(slide), slide.bounds, mpp, request.regions)
     grid = make_grid(detector, mpp, shift_px=request.grid_shift_px)
     windows = plan_windows(grid, area)
-    parameters = run_parameters(slide, request.regions, detector, classifier)
+    parameters = run_parameters(slide, request.regions, detector, classifier, subtype)
     if request.grid_shift_px != (0, 0):
         parameters["grid_shift_px"] = list(request.grid_shift_px)
     return Plan(
@@ -169,6 +176,7 @@ def make_plan(
         detector=detector.origin,
         classifier=classifier.origin,
         notes=(*request.regions.notes, *_resolution_notes(mpp.mean, classifier)),
+        subtype=None if subtype is None else subtype.origin,
     )
 
 

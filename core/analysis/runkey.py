@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.analysis.tiling import Regions
-from core.ports import Classifier, Detector, ModelOrigin
+from core.ports import Classifier, Detector, ModelOrigin, SubtypeClassifier
 from core.slides.reader import Slide
 
 # Raised when a change of the code changes what the same inputs give (tiling, tissue, merging).
@@ -14,9 +14,16 @@ PIPELINE_VERSION = 1
 
 
 def run_parameters(
-    slide: Slide, regions: Regions, detector: Detector, classifier: Classifier
+    slide: Slide,
+    regions: Regions,
+    detector: Detector,
+    classifier: Classifier,
+    subtype: SubtypeClassifier | None = None,
 ) -> dict[str, Any]:
-    """Everything that decides a run's result, JSON-able; kept with the run as its origin."""
+    """Everything that decides a run's result, JSON-able; kept with the run as its origin.
+
+    Without a model for atypical mitoses there is nothing of it among them.
+    """
     mpp = slide.require_mpp()
     return {
         "pipeline": PIPELINE_VERSION,
@@ -39,14 +46,31 @@ def run_parameters(
             "halo_px": detector.halo_px,
             "threshold": detector.threshold,
         },
+        **classifier_parameters(classifier, subtype),
+    }
+
+
+def classifier_parameters(
+    classifier: Classifier, subtype: SubtypeClassifier | None
+) -> dict[str, Any]:
+    """The part of a run's parameters in which runs of one detection set differ."""
+    parameters: dict[str, Any] = {
         "classifier": {
             **_model(classifier.origin),
             "mpp": classifier.mpp,
             "crop_px": classifier.crop_px,
             "review_threshold": classifier.review_threshold,
             "count_threshold": classifier.count_threshold,
-        },
+        }
     }
+    if subtype is not None:
+        parameters["subtype"] = {
+            **_model(subtype.origin),
+            "mpp": subtype.mpp,
+            "crop_px": subtype.crop_px,
+            "threshold": subtype.threshold,
+        }
+    return parameters
 
 
 def _model(origin: ModelOrigin) -> dict[str, str]:
@@ -61,5 +85,11 @@ def run_key(parameters: Mapping[str, Any]) -> str:
 
 
 def detection_key(parameters: Mapping[str, Any]) -> str:
-    """The key of the detection set: that of the run without its classifier."""
-    return run_key({name: part for name, part in parameters.items() if name != "classifier"})
+    """The key of the detection set: that of the run without what classifies."""
+    return run_key(detection_parameters(parameters))
+
+
+def detection_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs of one detection set share."""
+    own = ("classifier", "subtype")
+    return {name: part for name, part in parameters.items() if name not in own}

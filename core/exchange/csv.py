@@ -51,6 +51,8 @@ class CandidateCsvRow:
         decided_at: when, UTC.
         in_count_area: whether it lies in the count area.
         run_id: the store's.
+        atypical_probability: of being atypical if it is a mitosis, 0..1; None where no model was
+            asked.
         research_use: the research-use line.
     """
 
@@ -68,6 +70,7 @@ class CandidateCsvRow:
     decided_at: datetime | None
     in_count_area: bool
     run_id: int
+    atypical_probability: float | None = None
     research_use: str = RESEARCH_USE
 
 
@@ -102,10 +105,15 @@ class SummaryRow:
         category_note: why withheld, or that a border lies inside the interval.
         candidates: on the slide.
         mitoses_on_slide: labelled mitoses on the slide.
+        atypical: of `mitoses`, those called atypical, by their verdict or else their label; None
+            where no model was asked and no reader said so.
         detector: name.
         detector_sha256: of its weights.
         classifier: name.
         classifier_sha256: of its weights.
+        subtype: what told atypical from normal mitoses; empty: nothing did.
+        subtype_sha256: of its weights.
+        atypical_threshold: a mitosis from this probability on is labelled atypical.
         detector_threshold: points below it are not kept.
         review_threshold: a reader must look at candidates from this probability on.
         count_threshold: candidates from this probability on are labelled mitosis.
@@ -155,10 +163,14 @@ class SummaryRow:
     category_note: str = ""
     candidates: int
     mitoses_on_slide: int
+    atypical: int | None = None
     detector: str
     detector_sha256: str
     classifier: str
     classifier_sha256: str
+    subtype: str = ""
+    subtype_sha256: str = ""
+    atypical_threshold: float | None = None
     detector_threshold: float
     review_threshold: float
     count_threshold: float
@@ -222,7 +234,12 @@ def candidate_rows(
             decided_at=None if verdict is None else verdict.decided_at,
             in_count_area=in_count_area(candidate.x0, candidate.y0),
             run_id=candidate.run_id,
+            atypical_probability=_rounded(candidate.atypical_probability),
         )
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, SCORE_DECIMALS)
 
 
 def write_candidates(path: Path, rows: Iterable[CandidateCsvRow], *, bom: bool = False) -> int:

@@ -86,6 +86,7 @@ class FigureTable:
         self._probability = np.empty(0)
         self._score = np.empty(0, np.float32)
         self._label = np.empty(0, np.uint8)
+        self._atypical = np.empty(0, np.float32)
         self._point_of: list[int | None] = []  # of each candidate
         self._candidate_of: dict[int, int] = {}  # row among the candidates, by point
         self._by_hand: list[int] = []  # points shown by themselves, their keys ascending
@@ -99,6 +100,7 @@ class FigureTable:
         self._ids, self._xy0 = np.empty(0, np.int64), np.empty((0, 2))
         self._probability = np.empty(0)
         self._score, self._label = np.empty(0, np.float32), np.empty(0, np.uint8)
+        self._atypical = np.empty(0, np.float32)
         self._point_of, self._candidate_of = [], {}
         self.extend(candidates)
         self._sort_out_points()
@@ -119,6 +121,9 @@ class FigureTable:
         self._score = np.concatenate([self._score, scores])
         labels = np.array([codes[row.label] for row in rows], np.uint8)
         self._label = np.concatenate([self._label, labels])
+        # A None of the store, for a candidate that was not asked, becomes NaN.
+        atypical = np.array([row.atypical_probability for row in rows], np.float32)
+        self._atypical = np.concatenate([self._atypical, atypical])
         self._point_of += [row.point_id for row in rows]
         for number, row in enumerate(rows, first):
             if row.point_id is not None:
@@ -171,6 +176,7 @@ class FigureTable:
             probability=_frozen(hidden),
             score=_frozen(hidden),
             label=_frozen(np.zeros(len(figures), np.uint8)),
+            atypical=_frozen(hidden),
         )
 
     def state(self, point_id: int) -> PointState:
@@ -272,6 +278,7 @@ class FigureTable:
             to_review=np.concatenate(
                 [np.ones(hand, np.bool_), self._probability >= self._review_threshold]
             ),
+            atypical=np.concatenate([unscored, self._atypical]),
         )
         for name in Figures.__slots__:
             _frozen(getattr(figures, name))

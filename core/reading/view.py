@@ -40,6 +40,8 @@ class Figures:
         in_area: (N,) bool, inside the count area.
         to_review: (N,) bool, asks for a verdict and has none: a candidate above the review
             threshold, or a point that another reader placed. Known in a blinded reading too.
+        atypical: (N,) float32, probability of being atypical if it is a mitosis; NaN where no model
+            was asked. Not given: NaN for all.
     """
 
     key: NDArray[np.int64]
@@ -52,6 +54,14 @@ class Figures:
     disputed: NDArray[np.bool_]
     in_area: NDArray[np.bool_]
     to_review: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    atypical: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+    def __post_init__(self) -> None:
+        """Fill in what nobody was asked."""
+        if len(self.atypical) != len(self.key):
+            unknown = np.full(len(self.key), np.nan, np.float32)
+            unknown.flags.writeable = False
+            object.__setattr__(self, "atypical", unknown)
 
     def __len__(self) -> int:
         return len(self.key)

@@ -11,6 +11,7 @@ from app.panels.gallery_filter import (
     at_position,
     in_scope,
     in_state,
+    labelled_atypical,
     ordered,
     position_of,
     review_queue,
@@ -18,7 +19,7 @@ from app.panels.gallery_filter import (
 )
 from app.texts import percent
 from core.geometry import Mpp
-from core.reading.view import DELETED, NONE, VERDICTS, Figures
+from core.reading.view import DELETED, LABELS, NONE, VERDICTS, Figures
 
 
 @st.composite
@@ -107,6 +108,7 @@ def test_states_and_area_filter_what_is_shown():
     assert {state: int(mask.sum()) for state, mask in masks.items()} == {
         "unreviewed": 1,
         "mitosis": 1,
+        "atypical": 1,
         "imposter": 1,
         "unsure": 1,
         "disputed": 0,
@@ -137,3 +139,10 @@ def test_the_threshold_scale_reaches_small_probabilities():
     assert percent(0.873) == "87 %"
     assert percent(0.999) == "99 %", "no 100 for what the model is not certain of"
     assert percent(0.0001) == "<0.1 %"
+
+
+def test_what_the_models_call_atypical_is_found_until_a_reader_says_otherwise():
+    atypical = LABELS.index("atypical")
+    shown = figures(np.zeros((3, 2)), label=atypical, verdict=["none", "mitosis", "atypical"])
+    assert list(state_masks(shown)["atypical"]) == [True, False, True]
+    assert list(labelled_atypical(shown)) == [True, False, False]

@@ -91,3 +91,20 @@ class BlobClassifier:
 
     def level(self, probabilities, detector_scores):
         return Levelled(probabilities, 0.0)
+
+
+class BlobSubtype:
+    """The grain in a corner of the crop as a probability of being atypical."""
+
+    mpp = 0.25
+    crop_px = 24
+    batch_size = 4
+    threshold = 0.5
+    origin = ModelOrigin("grain", "2" * 64, "cpu", "float32")
+
+    def __init__(self):
+        self.asked = 0
+
+    def atypical(self, crops):
+        self.asked += len(crops)
+        return (crops[:, :5, :5].mean(axis=(1, 2, 3)) * 3 % 1).astype(np.float32)

@@ -17,6 +17,7 @@ from core.reading.state import DeskState
 from core.reading.view import NONE, VERDICTS, DeskView, Disagreement, Verdict
 from core.slides.tissue import Tissue
 from core.store import (
+    CountRecord,
     NewAcknowledgement,
     NewAction,
     NewCalibration,
@@ -331,6 +332,28 @@ class Desk(DeskState):
             return self.view()
         said = NewAcknowledgement("blur", run_id=run_id)
         return self._act(NewAction("blur acknowledged", acknowledgements=[said]))
+
+    def draft(self, checklist: Mapping[str, bool] | None = None) -> CountRecord:
+        """The count as it would be signed now, for a report that says so; nothing is stored.
+
+        Its details name, under `blockers`, what stands between it and a signature.
+
+        Args:
+            checklist: as for `sign`.
+
+        Raises:
+            InputError: there is no count yet.
+        """
+        self._catch_up()
+        view = self.settle_spots()
+        if view.count is None or view.area is None:
+            raise InputError(
+                "There is no count to report yet.",
+                "It needs the pixel size, and a count area with tissue.",
+            )
+        record = self._record(view, checklist or {})
+        texts = [blocker.text for blocker in view.count.blockers]
+        return replace(record, state=view.area.state, details={**record.details, "blockers": texts})
 
     def sign(self, checklist: Mapping[str, bool] | None = None) -> DeskView:
         """Freeze the count with its origin; an area that was only proposed is accepted first.

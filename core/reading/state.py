@@ -14,6 +14,7 @@ from core.reading.counting import count_view, mitoses
 from core.reading.figures import FigureTable, verdict_code, verdict_word, with_value
 from core.reading.ground import Ground
 from core.reading.ledger import PAGE, Ledger
+from core.reading.origin import frozen_facts
 from core.reading.placing import Placing
 from core.reading.signing import blockers, details
 from core.reading.undo import History, Step, contents, inversion
@@ -27,7 +28,7 @@ from core.reading.view import (
     Verdict,
 )
 from core.reading.windows import windows0
-from core.review import pair_with_points
+from core.review import PointState, pair_with_points
 from core.store import (
     CandidateRecord,
     CountRecord,
@@ -211,6 +212,11 @@ class DeskState:
             return NONE
         return verdict_code(self._table.state(point_id).by_reader.get(self._reader.id))
 
+    def _state_of(self, key: int) -> PointState | None:
+        """What stands of a figure, of what the reader may see."""
+        point_id = self._table.point_of(key)
+        return None if point_id is None else self._table.state(point_id)
+
     def _places(self, keys: Sequence[int]) -> list[tuple[float, float]]:
         figures = self._table.columns
         rows = [figures.row(key) for key in keys]
@@ -318,13 +324,15 @@ class DeskState:
         return next((count for count in reversed(own) if count.protocol == self._protocol.id), None)
 
     def _record(self, view: DeskView, checklist: Mapping[str, bool]) -> CountRecord:
-        """The count of a view, to sign."""
+        """The count of a view as it is signed."""
         assert view.area is not None  # checked by the caller
         assert view.count is not None
         assert self._placing.ground is not None
         own = self._own_area() if view.area.kind != "tissue" else None
         version = installed_version()
-        origin = details(
+        origin = frozen_facts(
+            view, self._state_of, self._ledger.readers, self._ledger.calibrations
+        ) | details(
             self._slide,
             self._reader,
             self._run,

@@ -1,0 +1,443 @@
+"""What the parts of a report say, each from the frozen details of its count."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from core.counting.statistics import AREA_TOLERANCE
+from core.exchange.report.model import Row, Section, Tick, printable
+from core.geometry import Mpp
+from core.store.records import CountRecord, EventRecord
+
+HOT_SPOT = (
+    "A hot-spot count is a maximum: the area was placed where the most mitoses lie, so its rate is "
+    "not the rate of the whole tumour. The interval speaks of the chance of the count in this area."
+)
+_VERDICTS = {"none": "not reviewed", "atypical": "atypical mitosis"}
+_ORIGINS = {
+    "openslide.mpp": "stated by the slide file",
+    "tiff resolution": "from the resolution tags of the TIFF file",
+    "typed": "typed in",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A count and what belongs to it, as the sections take it.
+
+    Attributes:
+        count: with frozen details.
+        slide: what the slide is called.
+        size0: width and height, level-0 pixels.
+        vendor: OpenSlide's name of the format.
+        mpp: µm per level-0 pixel of the count.
+        zone: of the local times; None for this computer's.
+        signature: the line of the audit trail that signed it; None for a draft.
+        audit_head: of the trail now.
+        reopened: when and why an earlier signature was taken back; empty where none was.
+    """
+
+    count: CountRecord
+    slide: str
+    size0: tuple[int, int]
+    vendor: str
+    mpp: Mpp
+    zone: tzinfo | None
+    signature: EventRecord | None
+    audit_head: str
+    reopened: str
+
+    @property
+    def signed(self) -> bool:
+        """Whether a reader signed it."""
+        return self.count.state == "signed"
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What was frozen."""
+        return self.count.details
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """The rule, as it was."""
+        found: Mapping[str, Any] = self.details["protocol"]
+        return found
+
+    @property
+    def area(self) -> Mapping[str, Any]:
+        """The count area."""
+        found: Mapping[str, Any] = self.details["area"]
+        return found
+
+    @property
+    def figures(self) -> Sequence[Mapping[str, Any]] | None:
+        """The counted mitoses; None of a count signed before they were kept."""
+        return self.details.get("figures")
+
+    def time(self, moment: datetime | str | None) -> str:
+        """A moment in UTC and in local time."""
+        if not moment:
+            return ""
+        when = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        local = when.astimezone(self.zone)
+        zone = local.strftime("%z")
+        return f"{when:%Y-%m-%d %H:%M:%S} UTC ({local:%Y-%m-%d %H:%M} UTC{zone[:3]}:{zone[3:5]})"
+
+
+def signs(text: str) -> str:
+    """A protocol's text as it is printed in books."""
+    return printable(text).replace(">=", "≥").replace("<=", "≤")
+
+
+# The head of the report.
+
+
+def status(facts: Facts) -> str:
+    """Who signed and when, or that nobody did."""
+    reader = printable(facts.details["reader"])
+    if facts.signed:
+        return f"Signed by {reader}, {facts.time(facts.count.created_at)}"
+    left = len(facts.details.get("blockers", ()))
+    if left:
+        points = "1 point" if left == 1 else f"{left} points"
+        return f"Reading of {reader}. Not signed: {points} still to settle (see below)."
+    return f"Reading of {reader}. Nothing stands in the way, but it is not signed."
+
+
+def rate(facts: Facts) -> str:
+    """Mitoses per mm² with the interval."""
+    interval, mm2 = facts.details["interval"], facts.count.counted_mm2
+    low, high = interval["low"] / mm2, interval["high"] / mm2
+    level = f"{interval['level']:.0%}".replace("%", " %")
+    return f"{facts.count.mitoses / mm2:.2f} per mm² ({level} interval {low:.2f} to {high:.2f})"
+
+
+def category(facts: Facts) -> str:
+    """The protocol's category; empty where there is none."""
+    return signs(facts.details["category"] or "")
+
+
+def warnings(facts: Facts) -> tuple[str, ...]:
+    """What must be known before the number is used."""
+    details, tally = facts.details, facts.details["tally"]
+    found = [printable(text) for text in details.get("blockers", ())]
+    if facts.reopened:
+        found.append(f"An earlier signature was taken back, {facts.reopened}")
+    if tally["unreviewed"]:
+        found.append(
+            f"{tally['unreviewed']} of the {facts.count.mitoses} mitoses rest on the model alone: "
+            "no reader gave a verdict."
+        )
+    others = [name for name in details["reached"] if name != details["category"]]
+    if details["near_border"] and others:
+        names = ", ".join(signs(name) for name in others)
+        found.append(f"Near a border: the interval also reaches {names}.")
+    if not details["category"] and details["reached"]:
+        found.append(signs(details["category_reason"]))
+    if not facts.protocol["verified"]:
+        found.append("This protocol was not checked against its source.")
+    if details["mpp_note"]:
+        found.append(printable(details["mpp_note"]))
+    if details["better"] is not None:
+        found.append(
+            f"Another place holds more: {details['better']} against {facts.count.mitoses}."
+        )
+    if len(missing := [name for name, ticked in details["checklist"].items() if not ticked]):
+        points = "point" if len(missing) == 1 else "points"
+        found.append(f"{len(missing)} {points} of the checklist not ticked.")
+    return tuple(found)
+
+
+# Sections.
+
+
+def result(facts: Facts) -> Section:
+    """The count and what it says."""
+    details, count, tally = facts.details, facts.count, facts.details["tally"]
+    rows = [
+        Row("Mitotic count", f"{count.mitoses} in {count.counted_mm2:.2f} mm²", strong=True),
+        Row("Of these atypical", str(tally["atypical"])),
+        Row("Per mm²", f"{count.mitoses / count.counted_mm2:.2f}"),
+        Row(_interval_name(facts), _interval(facts)),
+    ]
+    if _same_area(facts):
+        rows.append(Row("In the protocol's unit", f"{details['value']:.4g} {details['unit']}"))
+    named = category(facts)
+    text = named or f"none: {signs(details['category_reason'])}"
+    rows.append(Row("Category", text, strong=bool(named)))
+    rows += _expectation(details)
+    return Section("Result", tuple(rows), notes=(HOT_SPOT,))
+
+
+def _interval_name(facts: Facts) -> str:
+    level = f"{facts.details['interval']['level']:.0%}".replace("%", " %")
+    return f"{level} interval (Garwood)"
+
+
+def _interval(facts: Facts) -> str:
+    interval, mm2 = facts.details["interval"], facts.count.counted_mm2
+    low, high = interval["low"], interval["high"]
+    return f"{low / mm2:.2f} to {high / mm2:.2f} per mm² ({low:.1f} to {high:.1f} mitoses)"
+
+
+def _same_area(facts: Facts) -> bool:
+    """Whether the planned area was counted; another count is never rescaled."""
+    planned = facts.count.planned_mm2
+    return abs(facts.count.counted_mm2 - planned) <= AREA_TOLERANCE * planned
+
+
+def _expectation(details: Mapping[str, Any]) -> list[Row]:
+    """What the probabilities say beside the verdicts, where the count kept it."""
+    rows = []
+    if expected := details.get("expected"):
+        level = f"{expected['level']:.0%}".replace("%", " %")
+        text = f"{expected['mean']:.1f} ({level}: {expected['low']:g} to {expected['high']:g})"
+        rows.append(Row("Count expected from the probabilities", text))
+    if chances := details.get("category_probabilities"):
+        text = "; ".join(f"{signs(name)}: {chance:.0%}" for name, chance in chances)
+        rows.append(Row("Probability of each category", text.replace("%", " %")))
+    return rows
+
+
+def rule(facts: Facts) -> Section:
+    """The protocol: rule, source, whether it was checked."""
+    protocol = facts.protocol
+    rows = [
+        Row("Protocol", signs(protocol["name"])),
+        Row("Rule", signs(protocol["rule"].partition(" source: ")[0])),
+    ]
+    if protocol.get("gap_rule"):
+        rows.append(Row("Between the categories", signs(protocol["gap_rule"])))
+    rows.append(Row("Source", signs(protocol["source"])))
+    checked = "yes" if protocol["verified"] else "no: not checked against the source"
+    rows.append(Row("Verified", checked))
+    return Section("Counting rule", tuple(rows))
+
+
+def checklist(facts: Facts) -> Section | None:
+    """The protocol's points and whether the reader ticked them."""
+    points: Mapping[str, bool] = facts.details["checklist"]
+    if not points:
+        return None
+    ticks = tuple(Tick(printable(text), bool(ticked)) for text, ticked in points.items())
+    return Section("Checklist", ticks=ticks)
+
+
+def area_rows(facts: Facts) -> tuple[Row, ...]:
+    """Where was counted, and how many mm²."""
+    area, details = facts.area, facts.details
+    rows = [
+        Row("Counted", f"{area['counted_mm2']:.3f} mm²", strong=True),
+        Row("Planned", _planned(facts)),
+        Row("Shape", _shape(area)),
+        Row("Placed", _placed(facts)),
+    ]
+    if area["shape"] != "tissue":
+        x, y = area["centre0"]
+        rows.append(Row("Centre", f"x {x:.0f}, y {y:.0f} (level-0 pixels)"))
+    kinds = Counter(region["kind"] for region in details["regions"])
+    tumour = _number(kinds["tumour"], "region") if kinds["tumour"] else "no region drawn"
+    if details["all_tissue_is_tumour"] and not kinds["tumour"]:
+        tumour = "all tissue, as stated by a reader"
+    rows.append(Row("Tumour", tumour))
+    if kinds["excluded"]:
+        rows.append(Row("Excluded", _number(kinds["excluded"], "region")))
+    return tuple(rows)
+
+
+def _planned(facts: Facts) -> str:
+    planned, counted = facts.area["planned_mm2"], facts.area["counted_mm2"]
+    text = f"{planned:g} mm²"
+    if not _same_area(facts):
+        kind = "more" if counted > planned else "short"
+        text += f" ({abs(counted - planned):.2f} mm² {kind})"
+    return text
+
+
+def _shape(area: Mapping[str, Any]) -> str:
+    wide, high = area["width_um"], area["height_um"]
+    if area["shape"] == "tissue":
+        return "all readable tissue, which is smaller than the planned area"
+    if area["shape"] == "circle":
+        return f"circle, {wide:.0f} µm across"
+    text = f"rectangle, {wide:.0f} × {high:.0f} µm"
+    if area["angle_deg"]:
+        text += f", turned by {area['angle_deg']:g}°"
+    return text if area["locked"] else f"{text}; area unlocked"
+
+
+def _placed(facts: Facts) -> str:
+    if facts.area["shape"] == "tissue":
+        return "by Mitoscope, over all of the tissue"
+    by = "accepted by the reader" if facts.area["state"] == "accepted" else "proposed by Mitoscope"
+    spots = facts.details["spots"]
+    if spots and spots[0]["mitoses"] <= facts.count.mitoses:
+        return f"{by}; no other place holds more (exact search)"
+    return by
+
+
+def readers(facts: Facts) -> Section:
+    """Who read, what was said, and how far readers agree."""
+    details, tally = facts.details, facts.details["tally"]
+    said = "Signed by" if facts.signed else "Reading of"
+    rows = [Row(said, printable(details["reader"]), strong=True)]
+    if facts.signed:
+        rows.append(Row("Signed at", facts.time(facts.count.created_at)))
+    else:
+        rows.append(Row("Signature", "none: this is a draft"))
+    if details.get("blinded"):
+        rows.append(Row("Blinded", "yes: scores and other readers' verdicts were hidden"))
+    parts = [f"{tally['confirmed']} confirmed by verdict"]
+    if tally["unreviewed"]:
+        parts.append(f"{tally['unreviewed']} by the model alone")
+    rows.append(Row("Mitoses", ", ".join(parts)))
+    rows.append(Row("Atypical", f"{tally['atypical']} of {facts.count.mitoses}"))
+    other = ", ".join(f"{tally[name]} {name}" for name in ("imposters", "unsure", "deleted"))
+    rows.append(Row("Not counted in the area", other))
+    rows += _second_readings(facts)
+    return Section("Readers and verdicts", tuple(rows))
+
+
+def _second_readings(facts: Facts) -> list[Row]:
+    """What other readers said of the counted mitoses, and what was settled."""
+    figures = facts.figures or ()
+    by_reader: dict[str, Counter[str]] = {}
+    for figure in figures:
+        for said in figure["by_reader"]:
+            by_reader.setdefault(said["reader"], Counter())[said["verdict"]] += 1
+    by_reader.pop(facts.details["reader"], None)
+    rows = []
+    for name, words in sorted(by_reader.items()):
+        parts = ", ".join(f"{number} {_word(word)}" for word, number in words.most_common())
+        text = f"of the counted mitoses: {parts}"
+        rows.append(Row(f"Second reading, {printable(name)}", text))
+    settled = sum(figure["consensus"] is not None for figure in figures)
+    if settled:
+        rows.append(Row("Consensus", f"settled among readers for {settled} of the counted mitoses"))
+    if not rows:
+        rows.append(Row("Second reading", "none of the counted mitoses"))
+    return rows
+
+
+def pixel_size(facts: Facts) -> Section:
+    """The slide file, and how large its pixels are and who says so."""
+    details, mpp = facts.details, facts.mpp
+    slide = details["slide"]
+    size = f"{mpp.x:.5g} µm" if mpp.x == mpp.y else f"{mpp.x:.5g} × {mpp.y:.5g} µm"
+    origin = _ORIGINS.get(details["mpp_origin"], printable(details["mpp_origin"]) or "unknown")
+    rows = [
+        Row("Slide", facts.slide, strong=True),
+        Row("Format", f"{facts.vendor}, {facts.size0[0]} × {facts.size0[1]} pixels"),
+        Row("Identity of the file", f"{slide['hash_kind']} {slide['hash']}"),
+        Row("Pixel size (level 0)", size),
+        Row("Pixel size from", origin),
+    ]
+    calibration = details.get("calibration")
+    if calibration and calibration["at"]:
+        by = printable(calibration["reader"]) or "the file, at its first opening"
+        rows.append(Row("Set by", f"{by}, {facts.time(calibration['at'])}"))
+    return Section("Slide file and pixel size", tuple(rows))
+
+
+def analysis(facts: Facts) -> Section:
+    """The models, their thresholds, and what could not be analysed."""
+    details, models = facts.details, facts.details["models"]
+    if models is None:
+        note = "Counted by hand: no analysis was run."
+        return Section("Analysis", notes=(note,))
+    rows = []
+    for role in ("detector", "classifier", "subtype"):
+        model = models.get(role)
+        if model:
+            rows.append(Row(role.capitalize(), printable(model["name"]), strong=True))
+            rows.append(Row("SHA-256", model["sha256"]))
+            rows.append(Row("Ran on", f"{model['device']}, {model['precision']}"))
+    thresholds = [
+        ("detector", models.get("detector_threshold")),
+        ("review", details["review_threshold"]),
+        ("count", details["count_threshold"]),
+    ]
+    text = ", ".join(f"{name} {value:.3g}" for name, value in thresholds if value is not None)
+    rows.append(Row("Thresholds", text))
+    if times := details.get("run_times"):
+        rows.append(Row("Started", facts.time(times["started_at"])))
+        rows.append(Row("Finished", facts.time(times["finished_at"]) or "not finished"))
+    if windows := details.get("windows"):
+        rows.append(Row("Windows that failed", _windows(windows, "failed")))
+        seen = "; acknowledged by the reader" if details["blur_acknowledged"] else ""
+        rows.append(Row("Windows out of focus", _windows(windows, "blurred") + seen))
+    rows.append(Row("Run", f"{models['run']}, key {models['run_key']}"))
+    rows.append(Row("Made with", f"Mitoscope {models['run_app_version']}"))
+    return Section("Analysis", tuple(rows))
+
+
+def _windows(windows: Mapping[str, int], kind: str) -> str:
+    number, inside = windows[kind], windows[f"{kind}_in_area"]
+    return f"{number}, of these {inside} touch the count area" if number else "none"
+
+
+def record(facts: Facts) -> Section:
+    """The version of the program, and the digests to hold against the audit trail."""
+    rows = [Row("Program", f"Mitoscope {facts.details['app_version']}")]
+    count, signature = facts.count, facts.signature
+    if signature is not None:
+        rows.append(Row("Count", f"{count.id}, version {count.version}"))
+        rows.append(Row("Signature in the audit trail", f"event {signature.id}"))
+        rows.append(Row("Its digest", signature.hash))
+    rows.append(Row("Audit head at printing", facts.audit_head))
+    note = (
+        "A digest is the SHA-256 of an event of the store's audit trail and of all before it; "
+        "`mitoscope audit verify STORE --head DIGEST` holds the trail against it."
+    )
+    return Section("Record", tuple(rows), notes=(note,))
+
+
+# Captions.
+
+
+def slide_caption(facts: Facts) -> str:
+    """Below the picture of the slide."""
+    drawn = ["black: count area"] if facts.area["outline0"] else ["all tissue is counted"]
+    kinds = {region["kind"] for region in facts.details["regions"]}
+    drawn += [f"{colour}: {kind} region" for kind, colour in _REGION_COLOURS if kind in kinds]
+    return f"The slide; {', '.join(drawn)}."
+
+
+def area_caption(facts: Facts) -> str:
+    """Below the picture of the count area."""
+    atypical = "; blue: atypical" if facts.details["tally"]["atypical"] else ""
+    return f"The count area with its {facts.count.mitoses} counted mitoses, numbered{atypical}."
+
+
+_REGION_COLOURS = (("tumour", "purple"), ("excluded", "red"))
+
+
+def figure_texts(figure: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The score of a mitosis, and what each reader said of it."""
+    probability = figure["probability"]
+    if probability is not None:
+        score = f"p {probability:.2f}"
+    else:
+        score = "placed by hand" if figure["key"] < 0 else "score hidden"
+    lines = [
+        f"{printable(said['reader'])}: {_word(said['verdict'])}" for said in figure["by_reader"]
+    ]
+    if figure["consensus"] is not None:
+        lines.append(f"consensus: {_word(figure['consensus']['verdict'])}")
+    return score, tuple(lines) or ("model only, not reviewed",)
+
+
+def is_atypical(figure: Mapping[str, Any]) -> bool:
+    """Whether a mitosis counts as an atypical one: by its verdict, else by its label."""
+    said, label = figure["verdict"], figure["label"]
+    return bool(said == "atypical" or (said == "none" and label == "atypical"))
+
+
+def _word(verdict: str) -> str:
+    return _VERDICTS.get(verdict, verdict)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

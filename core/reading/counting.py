@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.counting.hotspot import PlacingGround, place_on, prepare_ground
 from core.counting.protocols import Protocol
+from core.counting.rules import rule_text
 from core.counting.statistics import categorise, garwood
 from core.geometry import to_px0
 from core.reading.areas import make_area, tissue_area
@@ -198,14 +199,3 @@ def count_view(
         blockers=blockers,
         signed=signed,
     )
-
-
-def rule_text(protocol: Protocol) -> str:
-    """A protocol's categories and source in words."""
-    parts = [f"{protocol.area_mm2:g} mm², reported {protocol.unit}"]
-    if protocol.categories:
-        parts.append("; ".join(category.name for category in protocol.categories))
-    else:
-        parts.append("a count without categories")
-    source = f"source: {protocol.source}"
-    return ". ".join([*parts, source if protocol.verified else f"{source} (not verified)"]) + "."

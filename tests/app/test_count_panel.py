@@ -14,11 +14,18 @@ from app.panels.checklist import Checklist
 from app.panels.count import CountPanel
 from app.panels.sign import ReopenDialog, SignDialog
 from app.room import Room
-from core.counting.protocols import load_protocols
+from core.counting.protocols import Catalogue, load_protocols
 from core.geometry import Mpp
 from core.store import open_store
 
-PROTOCOLS = load_protocols()
+BREAST = load_protocols()["breast_mm2"].with_area(1.0)
+PROTOCOLS = load_protocols() | {BREAST.id: BREAST}
+
+
+@pytest.fixture(autouse=True)
+def one_mm2(monkeypatch):
+    """Breast counted in 1 mm², as the laboratory of these tests chose."""
+    monkeypatch.setattr("core.counting.protocols._current", Catalogue(PROTOCOLS))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def test_fields_are_equal_and_fill_the_count_area(protocol, mpp):
 
 @pytest.mark.parametrize(
     ("protocol", "count"),
-    [("vet_std", 10), ("breast_10hpf_040", 10), ("lung_ne", 10), ("net_gep", 50)],
+    [("vet_std", 10), ("breast_10hpf", 10), ("lung_ne", 10), ("net_gep", 50)],
 )
 def test_protocols_have_their_number_of_fields(protocol, count):
     assert len(fields_of(area(protocol=protocol), MPP)) == count

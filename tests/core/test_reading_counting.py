@@ -139,7 +139,7 @@ def test_a_better_place_is_announced_only_to_an_accepted_area_that_holds_fewer()
 
 
 def test_the_count_says_what_it_holds_and_by_which_rule():
-    ground, protocol = full_ground(), get_protocol("breast_mm2")
+    ground, protocol = full_ground(), get_protocol("breast_mm2").with_area(1.0)
     figures = figures_at(
         np.linspace((15000, 12000), (17000, 13000), 9),
         verdict=[MITOSIS] * 3 + [ATYPICAL] + [NONE] * 3 + [UNSURE, IMPOSTER],

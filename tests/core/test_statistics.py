@@ -1,11 +1,14 @@
 """Garwood's interval against its own definition, and categories that are never rescaled."""
 
+import dataclasses
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from core.counting.protocols import get_protocol
+from core.counting.protocols import Category, get_protocol
 from core.counting.statistics import categorise, garwood
 
 
@@ -61,13 +64,31 @@ def test_rate_protocol_reports_per_its_unit():
     assert categorise(101, 10.0, get_protocol("net_gep")).category == "G3 (>20)"
 
 
-def test_gap_of_a_whole_number_rule_is_named():
-    result = categorise(7, 2.0, get_protocol("breast_mm2"))
+def test_the_breast_score_follows_the_unrounded_count_per_mm2_and_says_what_it_does_in_the_gaps():
+    protocol = get_protocol("breast_mm2")
+    for count, score in ((9, "score 1 (<=3)"), (10, "score 2 (4-7)"), (19, "score 3 (>=8)")):
+        assert categorise(count, 2.37, protocol).category == score
+    assert categorise(7, 2.0, protocol).category == "score 1 (<=3)"  # 3.5 per mm²
+    assert categorise(4, 1.0, protocol).category == "score 2 (4-7)"
+    assert "from 3 to 4 and from 7 to 8" in protocol.gap_rule
+
+
+def test_gap_of_a_whole_number_rule_that_is_left_open_is_named():
+    protocol = dataclasses.replace(
+        get_protocol("breast_mm2"),
+        whole_numbers=True,
+        gap_rule="",
+        categories=(
+            Category("low (<=3)", 0, 3, True, True),
+            Category("high (>=4)", 4, math.inf, True, False),
+        ),
+    )
+    result = categorise(7, 2.0, protocol)
     assert result.category is None
     assert result.near_border
-    assert "'score 1 (<=3)' and 'score 2 (4-7)'" in result.reason
+    assert "'low (<=3)' and 'high (>=4)'" in result.reason
     assert "whole-number rule" in result.reason
-    assert categorise(8, 2.0, get_protocol("breast_mm2")).category == "score 2 (4-7)"
+    assert categorise(8, 2.0, protocol).category == "high (>=4)"
 
 
 def test_count_without_categories():

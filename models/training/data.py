@@ -71,7 +71,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
         ) from error
 
 
-def _read_rgb(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """An image as (H, W, 3) uint8.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
@@ -110,7 +115,7 @@ def load_frames(data: Path, *, mpp: float, slides: Iterable[str] | None = None) 
             * (native / mpp)
             for label in ("mitosis", "imposter")
         }
-        rgb = resize_to_mpp(_read_rgb(data / file), native, mpp)
+        rgb = resize_to_mpp(read_rgb(data / file), native, mpp)
         frames.append(
             Frame(
                 file,
@@ -135,7 +140,7 @@ def load_patches(data: Path, *, mpp: float, datasets: Iterable[str]) -> list[Pat
             row["slide"],
             row["tissue"],
             mpp,
-            resize_to_mpp(_read_rgb(data / row["file"]), float(row["mpp"]), mpp),
+            resize_to_mpp(read_rgb(data / row["file"]), float(row["mpp"]), mpp),
             row["label"],
             row["subtype"],
         )

@@ -8,6 +8,7 @@ from app.commands.benchmark import benchmark_app
 from app.commands.demo import demo
 from app.commands.desktop import desktop
 from app.commands.evaluate import evaluate
+from app.commands.report import report
 from app.commands.store import store_app
 from app.commands.train import train_app
 from core.exchange.csv import RESEARCH_USE
@@ -24,6 +25,7 @@ app.command("desktop")(desktop)
 app.command("analyze")(analyze)
 app.command("evaluate")(evaluate)
 app.command("demo")(demo)
+app.command("report")(report)
 app.add_typer(train_app, name="train")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(store_app, name="store")

@@ -5,6 +5,7 @@ import typer
 from app.commands.analyze import analyze
 from app.commands.audit import audit_app
 from app.commands.benchmark import benchmark_app
+from app.commands.compare import compare_readers
 from app.commands.demo import demo
 from app.commands.desktop import desktop
 from app.commands.evaluate import evaluate
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("desktop")(desktop)
 app.command("analyze")(analyze)
 app.command("evaluate")(evaluate)
+app.command("compare")(compare_readers)
 app.command("demo")(demo)
 app.command("report")(report)
 app.add_typer(train_app, name="train")

@@ -91,7 +91,7 @@ def find_hot_spots(
     """
     points = _checked(points_um)
     if not len(points):
-        centre = None if allowed is None else _amid(allowed)
+        centre = None if allowed is None else amid(allowed)
         return [] if centre is None else [HotSpot(centre, 0, shape.polygon_um(centre), ())]
     domain = Domain.of(shape, allowed, (float(points[:, 0].min()), float(points[:, 1].min())))
     found: list[HotSpot] = []
@@ -150,7 +150,7 @@ class PlacingGround:
     cell_um: tuple[float, float]
     origin_um: tuple[float, float]
     tissue_mm2: float
-    pieces: "tuple[_Piece, ...]"
+    pieces: "tuple[TissuePiece, ...]"
 
 
 def prepare_ground(
@@ -169,7 +169,7 @@ def prepare_ground(
     if not tissue.any():
         raise ValueError("no tissue to count in")
     area_mm2 = tissue_mm2(tissue, *cell_um)
-    pieces: list[_Piece] = []
+    pieces: list[TissuePiece] = []
     if area_mm2 >= shape.area_mm2:
         pieces = _pieces(shape, tissue, cell_um, origin_um, one_piece=one_piece)
     return PlacingGround(shape, cell_um, origin_um, area_mm2, tuple(pieces))
@@ -184,8 +184,8 @@ def place_on(ground: PlacingGround, points_um: Floats, k: int = 1) -> Placement:
     points, shape = _checked(points_um), ground.shape
     if not ground.pieces:
         return Placement((), True, len(points), ground.tissue_mm2, ground.tissue_mm2, shape)
-    holds = [_held_points(points, piece) for piece in ground.pieces]
-    spots: list[tuple[HotSpot, _Piece]] = []
+    holds = [piece.holds(points) for piece in ground.pieces]
+    spots: list[tuple[HotSpot, TissuePiece]] = []
     free = np.ones(len(points), dtype=bool)
     offers: dict[int, HotSpot | None] = {}
     for _ in range(k):
@@ -201,7 +201,7 @@ def place_on(ground: PlacingGround, points_um: Floats, k: int = 1) -> Placement:
         spots.append((spot, ground.pieces[index]))
         free[list(spot.members)] = False
     if not spots:  # no points, or none that an allowed placement holds
-        centre = _amid(ground.pieces[0].allowed)
+        centre = amid(ground.pieces[0].allowed)
         assert centre is not None  # the piece that holds the most has a cell by definition
         spots = [(HotSpot(centre, 0, shape.polygon_um(centre), ()), ground.pieces[0])]
     first, piece = spots[0]
@@ -219,20 +219,26 @@ def place_on(ground: PlacingGround, points_um: Floats, k: int = 1) -> Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece of tissue: allowed centres, the tissue held there, and its cells."""
+class TissuePiece:
+    """A piece of tissue on which a shape may lie.
+
+    Attributes:
+        allowed: where the shape's centre may lie.
+        domain: the same, as the searches ask for it.
+        held: (h, w) float64, cells of the piece's tissue in the shape centred on each cell.
+        own: the cells of the piece and those nearest to it; None where all points count.
+    """
 
     allowed: AllowedCentres
     domain: Domain
     held: Floats
     own: AllowedCentres | None
 
-
-def _held_points(points: Floats, piece: _Piece) -> NDArray[np.bool_]:
-    """Which points belong to a piece."""
-    if piece.own is None:
-        return np.ones(len(points), dtype=bool)
-    return _of_cells(points, piece.own)
+    def holds(self, points: Floats) -> NDArray[np.bool_]:
+        """Which points belong to the piece: (N,) bool."""
+        if self.own is None:
+            return np.ones(len(points), dtype=bool)
+        return _of_cells(points, self.own)
 
 
 def _pieces(
@@ -242,12 +248,12 @@ def _pieces(
     origin_um: tuple[float, float],
     *,
     one_piece: bool,
-) -> list[_Piece]:
+) -> list[TissuePiece]:
     """The pieces on which the shape may lie, that which holds the most tissue first."""
     if not one_piece:
         held = tissue_held(tissue, *cell_um, shape)
         allowed = allowed_from_held(held, *cell_um, origin_um)
-        return [_Piece(allowed, Domain.of(shape, allowed), held, None)]
+        return [TissuePiece(allowed, Domain.of(shape, allowed), held, None)]
     labels, _ = ndimage.label(tissue, structure=np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -268,7 +274,7 @@ def _pieces(
         own = AllowedCentres(nearest == label, *cell_um, origin_um)
         allowed = allowed_from_held(held, *cell_um, origin_um, most)
         if allowed.mask.any():
-            pieces.append(_Piece(allowed, Domain.of(shape, allowed), held, own))
+            pieces.append(TissuePiece(allowed, Domain.of(shape, allowed), held, own))
     return sorted(pieces, key=lambda piece: -float(piece.held.max()))
 
 
@@ -307,7 +313,7 @@ def _at_cells(
     return np.asarray(values[row, column])
 
 
-def _amid(allowed: AllowedCentres) -> tuple[float, float] | None:
+def amid(allowed: AllowedCentres) -> tuple[float, float] | None:
     """The centre of the allowed cell nearest to the middle of all of them."""
     rows, columns = np.nonzero(allowed.mask)
     if not len(rows):

@@ -62,7 +62,7 @@ def best_spot(
     spot = _spot(points_um, free, shape, domain.to_um(found.x, found.y))
     moved = _centred(points_um[list(spot.members)], shape)
     unit = domain.to_units(np.array([moved]))
-    if not _clear(shape, moved, centres).all() or not domain.holds(unit[:, 0], unit[:, 1])[0]:
+    if not clear(shape, moved, centres).all() or not domain.holds(unit[:, 0], unit[:, 1])[0]:
         return spot
     again = _spot(points_um, free, shape, moved)
     return again if again.count >= spot.count else spot
@@ -92,7 +92,7 @@ def _spot(
     return HotSpot(centre, len(members), shape.polygon_um(centre), tuple(members.tolist()))
 
 
-def _clear(shape: CountShape, centre: tuple[float, float], others: Floats) -> NDArray[np.bool_]:
+def clear(shape: CountShape, centre: tuple[float, float], others: Floats) -> NDArray[np.bool_]:
     """Which placements do not overlap one at this centre: (N,) bool."""
     apart = np.abs(others - centre) / (shape.width_um / 2, shape.height_um / 2)
     gap = np.hypot(*apart.T) if shape.kind == "circle" else apart.max(axis=1, initial=0)

@@ -9,6 +9,7 @@ rectangle begins or ends, or the allowed cells change, the counts change on one 
 import numpy as np
 
 from core.counting.domain import REACH, SLACK, Bools, Domain, Floats, Found, Ints, distinct
+from core.counting.sieve import WORTH_IT, promising
 
 
 def best_rectangle(xy: Floats, domain: Domain, forbidden: Floats) -> Found | None:
@@ -20,6 +21,8 @@ def best_rectangle(xy: Floats, domain: Domain, forbidden: Floats) -> Found | Non
         forbidden: (F, 2) float64: centres closer than two half sides to one of these would make
             the shapes overlap; touching is allowed.
     """
+    if len(xy) >= WORTH_IT:
+        xy = xy[promising(xy, domain, forbidden)]
     if not len(xy):
         return None
     x, y, repeats = distinct(xy)

@@ -41,6 +41,8 @@ from app.viewer.colour import ColourSettings
 SIDES_UM = (32, 64, 96)
 #: Steps of the threshold slider.
 STEPS = 1000
+#: In which the buttons of states stand.
+COLUMNS = 4
 
 
 class GalleryPanel(QWidget):
@@ -129,9 +131,15 @@ class GalleryPanel(QWidget):
         for sort, text in (
             ("probability", self.tr("Most probable first")),
             ("uncertainty", self.tr("Least certain first")),
+            ("teaching", self.tr("Teaches most first")),
             ("place", self.tr("By place")),
         ):
             self.sort.addItem(text, sort)
+        at = self.sort.findData("teaching")
+        hint = self.tr(
+            "What an adapter would learn most from: uncertain figures, unlike each other"
+        )
+        self.sort.setItemData(at, hint, Qt.ItemDataRole.ToolTipRole)
         self.sort.activated.connect(self._sorted)
         self.side = Choice()
         for side in sorted({*SIDES_UM, round(side_um)}):
@@ -152,6 +160,7 @@ class GalleryPanel(QWidget):
         self._state_texts: dict[State, str] = {
             "unreviewed": self.tr("Unreviewed"),
             "mitosis": self.tr("Mitoses"),
+            "atypical": self.tr("Atypical"),
             "imposter": self.tr("Imposters"),
             "unsure": self.tr("Unsure"),
             "disputed": self.tr("Disputed"),
@@ -165,11 +174,17 @@ class GalleryPanel(QWidget):
             button.setProperty("chip", True)
             button.setCheckable(True)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setToolTip(self.tr("Show these only; none pressed shows all"))
+            button.setToolTip(self._state_hint(state))
             button.toggled.connect(self._state_toggled)
             self.states[state] = button
-            grid.addWidget(button, at // 3, at % 3)
+            grid.addWidget(button, at // COLUMNS, at % COLUMNS)
         return grid
+
+    def _state_hint(self, state: State) -> str:
+        hint = self.tr("Show these only; none pressed shows all")
+        if state == "atypical":
+            return self.tr("Atypical by verdict, or by the model where there is none.\n") + hint
+        return hint
 
     def _threshold_row(self) -> QWidget:
         self.threshold = QSlider(Qt.Orientation.Horizontal)

@@ -1,12 +1,15 @@
 """Paints one cell of the gallery: crop, frame by state, and beneath it glyph and probability."""
 
 from dataclasses import dataclass
+from math import isnan
 
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
-from app.theme import CASING, MARKS, Theme
+from app.texts import percent
+from app.theme import CASING, LABEL_GROUND, MARKS, Theme
 from app.viewer.marks import MarkKind, paint_mark
+from core.reading.view import Figures
 
 #: Side of a crop on the screen, logical pixels: 64 µm then look as at 25×.
 CROP_PX = 160
@@ -43,6 +46,7 @@ class Cell:
         selected, current: of the selection; its first.
         bar_px: length of the scale bar on the current crop, logical pixels; 0 for none.
         bar_text: what it stands for.
+        atypical: whether the models call it an atypical mitosis and no reader said otherwise.
     """
 
     crop: QImage | None
@@ -55,10 +59,17 @@ class Cell:
     current: bool
     bar_px: float = 0.0
     bar_text: str = ""
+    atypical: bool = False
 
 
-def caption_of(verdict: str, *, hand_placed: bool) -> str:
-    """The word beneath a crop; empty for a candidate without a verdict."""
+def caption_of(verdict: str, *, hand_placed: bool, atypical: bool = False) -> str:
+    """The word beneath a crop; empty for a candidate without a verdict.
+
+    Args:
+        verdict: a word of `VERDICTS`.
+        hand_placed: whether a reader placed the figure.
+        atypical: whether the models call it atypical.
+    """
     words = {
         "mitosis": QCoreApplication.translate("Gallery", "mitosis"),
         "atypical": QCoreApplication.translate("Gallery", "atypical"),
@@ -66,9 +77,24 @@ def caption_of(verdict: str, *, hand_placed: bool) -> str:
         "unsure": QCoreApplication.translate("Gallery", "unsure"),
         "deleted": QCoreApplication.translate("Gallery", "deleted"),
     }
+    if verdict == "none" and atypical:
+        return QCoreApplication.translate("Gallery", "atypical?")
     if verdict == "none":
         return QCoreApplication.translate("Gallery", "hand-placed") if hand_placed else ""
     return words[verdict] + (" ✎" if hand_placed else "")
+
+
+def models_say(figures: Figures, row: int) -> str:
+    """What the models say of a figure, a line for each; empty where they were not asked."""
+    tr = QCoreApplication.translate
+    lines = []
+    for text, value in (
+        (tr("Gallery", "Mitosis: {0}"), float(figures.probability[row])),
+        (tr("Gallery", "Atypical, if it is one: {0}"), float(figures.atypical[row])),
+    ):
+        if not isnan(value):
+            lines.append(text.format(percent(value)))
+    return "\n".join(lines)
 
 
 def paint_cell(painter: QPainter, left: float, top: float, cell: Cell, theme: Theme) -> None:
@@ -78,6 +104,8 @@ def paint_cell(painter: QPainter, left: float, top: float, cell: Cell, theme: Th
         _paint_selection(painter, QRectF(left, top, CELL_W, CELL_H), cell, theme)
     _paint_crop(painter, crop, cell, theme)
     _paint_frame(painter, crop, cell, theme)
+    if cell.atypical:
+        _paint_flag(painter, crop)
     if cell.bar_px and cell.crop is not None:
         _paint_bar(painter, crop, cell)
     _paint_caption(
@@ -126,6 +154,18 @@ def _paint_frame(painter: QPainter, crop: QRectF, cell: Cell, theme: Theme) -> N
         pen.setDashPattern([3.0, 3.0])
         painter.setPen(pen)
         painter.drawRect(inner)
+
+
+def _paint_flag(painter: QPainter, crop: QRectF) -> None:
+    """The mark of an atypical mitosis in the corner: the models say so, nobody has yet."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.translate(QPointF(crop.right() - 10, crop.top() + 10))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(LABEL_GROUND)
+    painter.drawEllipse(QPointF(0, 0), 8, 8)
+    paint_mark(painter, MarkKind.ATYPICAL, 0.0)
+    painter.restore()
 
 
 def _paint_bar(painter: QPainter, crop: QRectF, cell: Cell) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.geometry import Mpp
+from core.reading.teaching import teaching_order
 from core.reading.view import (
     ATYPICAL,
     DELETED,
@@ -19,7 +20,7 @@ from core.reading.view import (
     Figures,
 )
 
-Sort = Literal["probability", "uncertainty", "place"]
+Sort = Literal["probability", "uncertainty", "teaching", "place"]
 State = Literal[
     "unreviewed", "mitosis", "atypical", "imposter", "unsure", "disputed", "hand-placed"
 ]
@@ -44,8 +45,9 @@ class GalleryFilter:
     """What the gallery shows.
 
     Attributes:
-        sort: `probability` highest first, `uncertainty` nearest the count threshold first, `place`
-            field by field in turns from left to right and from right to left.
+        sort: `probability` highest first, `uncertainty` nearest the count threshold first,
+            `teaching` uncertain and unlike each other first, `place` field by field in turns from
+            left to right and from right to left.
         states: of these only; empty for all.
         in_area: in the count area only.
         threshold: candidates of at least this probability; hand-placed figures always. NaN where
@@ -122,12 +124,35 @@ def ordered(
     if sort == "place":
         return rows[np.lexsort(_serpentine(figures.x0[rows], figures.y0[rows], mpp))]
     probability = figures.probability[rows].astype(np.float64)
-    if sort == "probability":
-        rank = -probability
-    else:
-        rank = np.abs(probability - (0.5 if np.isnan(count_threshold) else count_threshold))
+    threshold = 0.5 if np.isnan(count_threshold) else count_threshold
+    if sort == "teaching":
+        return _teaching(figures, rows, threshold, mpp)
+    rank = -probability if sort == "probability" else np.abs(probability - threshold)
     # NaN, which hand-placed figures have, goes last; equals stay in the order of their keys.
     return rows[np.argsort(rank, kind="stable")]
+
+
+def _teaching(figures: Figures, rows: Rows, threshold: float, mpp: Mpp | None) -> Rows:
+    """Rows by what they would teach; what was said of figures that are not listed counts too."""
+    said = np.flatnonzero((figures.verdict != NONE) & (figures.verdict != DELETED))
+    asked = np.union1d(rows, said)
+    scale = mpp or ASSUMED_MPP
+    # Without embeddings at hand, figures differ by where they lie and by what the detector says.
+    looks = np.stack(
+        [
+            figures.x0[asked] * scale.x / FIELD_UM,
+            figures.y0[asked] * scale.y / FIELD_UM,
+            10.0 * np.nan_to_num(figures.score[asked], nan=0.5),
+        ],
+        axis=1,
+    )
+    order = teaching_order(
+        figures.probability[asked], looks, figures.verdict[asked], threshold=threshold
+    )
+    listed = np.zeros(len(figures), bool)
+    listed[rows] = True
+    found = asked[order]
+    return np.asarray(found[listed[found]], np.intp)
 
 
 def review_queue(view: DeskView, *, in_area: bool = False, first: int | None = None) -> Rows:

@@ -22,7 +22,16 @@ from PySide6.QtWidgets import (
 )
 
 from app.crops import CropLoader, CropLook, CropPlace
-from app.panels.gallery_delegate import CELL_H, CELL_W, CROP_PX, Cell, caption_of, paint_cell
+from app.panels.gallery_delegate import (
+    CELL_H,
+    CELL_W,
+    CROP_PX,
+    Cell,
+    caption_of,
+    models_say,
+    paint_cell,
+)
+from app.panels.gallery_filter import labelled_atypical
 from app.panels.gallery_model import FigureList
 from app.room import Room
 from app.texts import percent
@@ -50,6 +59,7 @@ class GalleryGrid(QAbstractScrollArea):
         super().__init__(parent)
         self._room, self._list, self._loader = room, figures, loader
         self._kinds = np.empty(0, np.uint8)
+        self._flagged = np.empty(0, bool)
         self._side_um, self._colour = 64.0, ColourSettings()
         self._anchor: int | None = None
         self._top_key: int | None = None
@@ -148,17 +158,21 @@ class GalleryGrid(QAbstractScrollArea):
         problem = self._loader.problem(key)
         probability = float(figures.probability[row])
         hidden = view.blinded or np.isnan(probability)
+        atypical = bool(self._flagged[row])
         return Cell(
             crop=self._loader.crop(key),
             problem="" if problem is None else self._word(problem),
             kind=MarkKind(int(self._kinds[row])),
-            caption=caption_of(VERDICTS[figures.verdict[row]], hand_placed=key < 0),
+            caption=caption_of(
+                VERDICTS[figures.verdict[row]], hand_placed=key < 0, atypical=atypical
+            ),
             probability="" if hidden else percent(probability),
             disputed=bool(figures.disputed[row]),
             selected=key in self._chosen,
             current=current,
             bar_px=BAR_UM / self._side_um * CROP_PX if current else 0.0,
             bar_text=self.tr("{} µm").format(BAR_UM),
+            atypical=atypical,
         )
 
     def _word(self, problem: Exception) -> str:
@@ -245,8 +259,9 @@ class GalleryGrid(QAbstractScrollArea):
     def _set_kinds(self) -> None:
         view = self._list.view
         if view is None:
-            self._kinds = np.empty(0, np.uint8)
+            self._kinds, self._flagged = np.empty(0, np.uint8), np.empty(0, bool)
         else:
+            self._flagged = labelled_atypical(view.figures)
             self._kinds = mark_kinds(
                 view.figures, view.review_threshold, view.count_threshold, blinded=view.blinded
             )
@@ -354,13 +369,21 @@ class GalleryGrid(QAbstractScrollArea):
             self._room.go_to(float(view.figures.x0[row]), float(view.figures.y0[row]), 40.0)
 
     def viewportEvent(self, event: QEvent) -> bool:
-        """Tell on hovering why a crop is missing."""
+        """Tell on hovering why a crop is missing, and what the models say of the figure."""
         if isinstance(event, QHelpEvent):
             place = self.place_at(event.pos())
-            problem = None if place is None else self._loader.problem(int(self._list.keys[place]))
-            QToolTip.showText(event.globalPos(), "" if problem is None else str(problem), self)
+            text = "" if place is None else self.hint(place)
+            QToolTip.showText(event.globalPos(), text, self)
             return True
         return super().viewportEvent(event)
+
+    def hint(self, place: int) -> str:
+        """What hovering over the cell at a place of the list tells."""
+        view = self._list.view
+        problem = self._loader.problem(int(self._list.keys[place]))
+        if problem is not None or view is None or view.blinded:
+            return "" if problem is None else str(problem)
+        return models_say(view.figures, int(self._list.rows[place]))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Page keys, Home and End scroll; arrows are the window's actions."""

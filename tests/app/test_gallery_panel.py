@@ -1,6 +1,7 @@
 """The gallery's panel on a real small slide, with views made by hand."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from app.panels.gallery_delegate import CELL_H, CELL_W
 from app.panels.gallery_model import FigureList
 from app.reviewing import Reviewer
 from app.room import OpenedSlide
+from core.reading.view import LABELS, NONE, VERDICTS
 from core.slides.reader import Slide, open_slide
 
 SHIFT, CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
@@ -264,3 +266,41 @@ def test_another_order_begins_at_its_start(shown, qtbot):
     panel.sort.setCurrentIndex(2)
     panel.sort.activated.emit(2)
     assert bar.value() == 0
+
+
+def test_what_the_models_call_atypical_is_marked_told_and_filtered_but_not_when_blinded(shown):
+    atypical = LABELS.index("atypical")
+    some = replace(
+        figures(np.full((3, 2), 500.0), probability=0.905, label=[atypical, atypical, 2]),
+        verdict=np.array([NONE, VERDICTS.index("mitosis"), NONE], np.uint8),
+        atypical=np.array([0.835, 0.7, 0.2], np.float32),
+    )
+    view = asking(desk_view(some))
+    panel, room, _ = shown(view)
+    cells = [panel.grid._cell(view, place) for place in range(3)]
+    assert [cell.atypical for cell in cells] == [True, False, False]
+    assert [cell.caption for cell in cells] == ["atypical?", "mitosis", ""]
+    assert panel.grid.hint(0) == "Mitosis: 90 %\nAtypical, if it is one: 83 %"
+    assert panel.states["atypical"].text() == "Atypical 1"
+    panel.states["atypical"].click()
+    assert list(panel._list.keys) == [1]
+    panel.states["atypical"].click()
+    hidden = np.full(3, np.nan, np.float32)
+    masked = replace(some, label=np.zeros(3, np.uint8), probability=hidden, atypical=hidden)
+    room.view = replace(blind(view), figures=masked)
+    room.view_changed.emit(room.view)
+    assert not panel.grid._cell(room.view, 0).atypical
+    assert panel.grid.hint(0) == ""
+
+
+def test_the_order_that_teaches_most_can_be_chosen(shown):
+    view = many(60)
+    panel, _, _ = shown(view)
+    panel.sort.setCurrentIndex(panel.sort.findData("teaching"))
+    panel.sort.activated.emit(panel.sort.currentIndex())
+    rows = panel._list.rows
+    assert sorted(rows.tolist()) == list(range(60))
+    doubt = np.abs(view.figures.probability - 0.6)
+    assert doubt[rows[0]] == doubt.min()
+    # Not merely the least certain one after another.
+    assert rows.tolist() != np.argsort(doubt, kind="stable").tolist()

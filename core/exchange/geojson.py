@@ -50,7 +50,7 @@ def read_regions(path: Path, corner0: tuple[float, float] = (0.0, 0.0)) -> Regio
     excluded: list[BaseGeometry] = []
     notes: list[str] = []
     passed_over = repaired = 0
-    for feature in _features(_load(path), path):
+    for feature in features(_load(path), path):
         geometry = feature.get("geometry")
         kind = geometry.get("type") if isinstance(geometry, Mapping) else None
         if kind not in POLYGONAL:
@@ -84,17 +84,17 @@ def _load(path: Path) -> Any:
         raise RegionError(f"{path.name} is not valid JSON: {error}.", HINT) from error
 
 
-def _features(document: Any, path: Path) -> Iterator[Mapping[str, Any]]:
+def features(document: Any, path: Path) -> Iterator[Mapping[str, Any]]:
     """All features of a document; a bare geometry counts as a feature without properties."""
     if isinstance(document, list):
         for part in document:
-            yield from _features(part, path)
+            yield from features(part, path)
         return
     kind = document.get("type") if isinstance(document, Mapping) else None
     if kind == "FeatureCollection" and isinstance(document.get("features"), list):
-        yield from _features(document["features"], path)
+        yield from features(document["features"], path)
     elif kind == "GeometryCollection" and isinstance(document.get("geometries"), list):
-        yield from _features(document["geometries"], path)
+        yield from features(document["geometries"], path)
     elif kind == "Feature":
         yield document
     elif isinstance(kind, str) and "coordinates" in document:
@@ -132,11 +132,11 @@ def _is_excluded(feature: Mapping[str, Any]) -> bool:
         return False
     return any(
         EXCLUDED_CLASS.match(name) or name.strip().endswith(QUPATH_IGNORED)
-        for name in _class_names(properties)
+        for name in class_names(properties)
     )
 
 
-def _class_names(properties: Mapping[str, Any]) -> list[str]:
+def class_names(properties: Mapping[str, Any]) -> list[str]:
     """The class of a feature: QuPath's object, its `names`, or a plain string; else its name."""
     names: list[Any] = []
     classification = properties.get("classification")

@@ -11,10 +11,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.panels.agreement import AgreementDialog
 from app.panels.count_parts import FitList, label, line
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.scrolled import fill_scrolled
 from app.room import BACKGROUND, Room
+from core.analysis.raters import MODEL
 from core.reading.view import DeskView, Disagreement, Verdict
 from core.store import ReaderRecord
 
@@ -69,6 +71,8 @@ class ReadersPanel(QWidget):
         self.blinded_hint = label(hint, faint=True)
         self.others_title = label(self.tr("Other readers"), strong=True)
         self.others = label()
+        self.agreement = QPushButton(self.tr("Agreement…"))
+        self.agreement.clicked.connect(self.show_agreement)
         self.disputed_title, self.settled_title = label(strong=True), label(strong=True)
         self.disputed, self.settled = FigureList(settles=True), FigureList(settles=False)
         self.disputed.chosen.connect(self._go_to)
@@ -100,6 +104,7 @@ class ReadersPanel(QWidget):
         self.others_line = line()
         for widget in (self.others_line, self.others_title, self.others):
             column.addWidget(widget)
+        column.addWidget(self.agreement, 0, Qt.AlignmentFlag.AlignLeft)
         for widget in (self.disputed_title, self.disputed, self.verdicts):
             column.addWidget(widget)
         for widget in (self.settled_title, self.settled):
@@ -122,7 +127,7 @@ class ReadersPanel(QWidget):
         self.reader.setText(self._room.reader_name)
         self.blinded.setChecked(self._room.blinded)
         self.blinded_hint.setVisible(self._room.blinded)
-        for widget in (self.others_line, self.others_title, self.others):
+        for widget in (self.others_line, self.others_title, self.others, self.agreement):
             widget.hide()
         self._show_figures((), ())
 
@@ -148,6 +153,8 @@ class ReadersPanel(QWidget):
             rows = [self.tr("{0}: {1} figures").format(name, n) for name, n in known.items()]
             text = "\n".join(rows)
         self.others.setText(text)
+        # With the model there are two raters as soon as one reader has said something.
+        self.agreement.setVisible(not view.blinded and (bool(view.others) or view.run is not None))
 
     def _ask_where_they_differ(self, view: DeskView) -> None:
         """Ask the desk anew where that may have changed since it was asked last."""
@@ -198,6 +205,18 @@ class ReadersPanel(QWidget):
         self._names = {reader.id: reader.name for reader in readers}
         if self._room.view is not None:
             self._show_others(self._room.view)
+
+    @Slot()
+    def show_agreement(self) -> None:
+        """Compare the readers of the open slide, and the model."""
+        view = self._room.view
+        if view is None or view.blinded:
+            return
+        others = [self._names.get(reader_id, "") for reader_id in view.others]
+        raters = [view.reader.name, *filter(None, others)]
+        if view.run is not None:
+            raters.append(MODEL)
+        AgreementDialog(self._room, tuple(raters), self).open()
 
     @Slot(int)
     def _go_to(self, key: int) -> None:

@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 from reading_room import LONG_MS, asked, close_room, open_room, small_slide
 
+from app.panels.agreement import AgreementDialog
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.readers import ReadersPanel
 
@@ -158,3 +159,17 @@ def test_other_keys_are_the_lists(qtbot, room, panel):
     assert panel.disputed.currentRow() == 1
     qtbot.keyClick(panel.disputed, "M", Qt.KeyboardModifier.ControlModifier)
     assert panel.disputed.count() == 2
+
+
+def test_the_agreement_of_readers_is_shown_but_not_while_blinded(qtbot, room, panel):
+    differ(qtbot, room)
+    qtbot.waitUntil(panel.agreement.isVisible, timeout=LONG_MS)
+    panel.agreement.click()
+    dialog = panel.findChild(AgreementDialog)
+    qtbot.waitUntil(lambda: dialog.table.rowCount() > 0, timeout=LONG_MS)
+    cells = [dialog.table.item(0, column).text() for column in range(5)]
+    assert cells == ["Ben, Ada", "2, 3", "2", "0", "1"]
+    assert "figures are disputed, on 1 slides" in dialog.summary.text()
+    dialog.reject()
+    sit_down(qtbot, room, "Ben", blinded=True)
+    assert not panel.agreement.isVisible()

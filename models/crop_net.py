@@ -19,19 +19,25 @@ class CropNet(nn.Module):
     def __init__(self, entry: Backbone, *, random: bool = False) -> None:
         super().__init__()
         self.input_px = entry.input_px
+        self.interpolation = entry.interpolation
         self.backbone = build_backbone(entry, random=random)
         self.mitosis_head = nn.Linear(entry.dim, 1)
         self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Logits of being a mitosis."""
+    def embed(self, crops: torch.Tensor) -> torch.Tensor:
+        """Embeddings (B, dim) of crops (B, 3, h, w) in 0..1."""
         x = (crops - self.mean) / self.std
         if x.shape[-1] != self.input_px:
             x = functional.interpolate(
-                x, size=(self.input_px, self.input_px), mode="bilinear", align_corners=False
+                x, size=(self.input_px, self.input_px), mode=self.interpolation, align_corners=False
             )
-        logits: torch.Tensor = self.mitosis_head(self.backbone(x))
+        embeddings: torch.Tensor = self.backbone(x)
+        return embeddings
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Logits of being a mitosis."""
+        logits: torch.Tensor = self.mitosis_head(self.embed(crops))
         return logits[:, 0]
 
 

@@ -1,18 +1,35 @@
 """What a mitotic count says and how sure it is: rate, Poisson interval, category.
 
 The interval speaks of the chance of the count in the area that was counted. A hot spot is chosen
-because it holds the most, so its rate is not the slide's rate, and the interval does not say so.
+because it holds the most, so its rate is not the slide's rate, and the interval does not say so:
+`HOT_SPOT_NOTE` stands beside each such count.
 """
 
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from math import inf, isfinite
 
-from scipy.special import gammaincinv
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammainc, gammaincinv
 
-from core.counting.protocols import Protocol
+from core.counting.expectation import (
+    OPEN,
+    ExpectedCount,
+    Settling,
+    expected_count,
+    settling,
+)
+from core.counting.rules import Protocol
 
 # Counted and planned area are the same within this fraction (masks and drawn polygons round).
 AREA_TOLERANCE = 1e-3
+HOT_SPOT_NOTE = (
+    "The count area lies where most mitoses were found: its count is a maximum, not the mean of "
+    "the tumour, and the interval does not allow for that choice."
+)
+# Jeffreys' prior of a Poisson mean is proportional to its power of -1/2: a gamma of shape 1/2
+# (Brown, Cai, DasGupta 2003, Statistica Sinica 13:19-49).
+_JEFFREYS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +122,13 @@ def categorise(
         ValueError: negative count, area not above 0, level not between 0 and 1.
     """
     interval = garwood(count, counted_area_mm2, level)
-    same = abs(counted_area_mm2 - protocol.area_mm2) <= AREA_TOLERANCE * protocol.area_mm2
-    area_mm2 = protocol.area_mm2 if same else counted_area_mm2
+    area_mm2 = _nominal_mm2(counted_area_mm2, protocol)
     value = protocol.value(count, area_mm2)
     if not protocol.categories:
         return Categorisation(
             value, protocol.unit, None, "The protocol has no categories.", (), False
         )
-    if protocol.fixed_area and not same:
+    if protocol.fixed_area and area_mm2 != protocol.area_mm2:
         reason = (
             f"{counted_area_mm2:.3g} mm² were counted; the categories hold for "
             f"{protocol.area_mm2:g} mm² only and are not rescaled."
@@ -125,6 +141,140 @@ def categorise(
     near = len(ends) > 1 or own is None
     reason = "" if own is not None else _gap(protocol, value)
     return Categorisation(value, protocol.unit, own, reason, names, near)
+
+
+def _nominal_mm2(counted_area_mm2: float, protocol: Protocol) -> float:
+    """The planned area where the counted one is the same within rounding."""
+    same = abs(counted_area_mm2 - protocol.area_mm2) <= AREA_TOLERANCE * protocol.area_mm2
+    return protocol.area_mm2 if same else counted_area_mm2
+
+
+def category_probabilities(
+    count: int, counted_area_mm2: float, protocol: Protocol
+) -> tuple[tuple[str, float], ...]:
+    """How probable it is that the true rate of the counted area lies in each category.
+
+    The count is Poisson; before it is known, its mean has Jeffreys' prior, so afterwards a gamma
+    distribution of shape count + 1/2. A true rate is no whole number: a category of whole numbers
+    reaches up to the least number of the next one.
+
+    Returns:
+        (name, probability) by category, ascending, summing to 1; empty where the protocol has no
+        categories or they are withheld.
+
+    Raises:
+        ValueError: as `categorise`.
+    """
+    garwood(count, counted_area_mm2)  # refuses what is no count
+    area_mm2 = _nominal_mm2(counted_area_mm2, protocol)
+    if not protocol.categories or (protocol.fixed_area and area_mm2 != protocol.area_mm2):
+        return ()
+    ends = [c.min * area_mm2 / protocol.unit_mm2 for c in protocol.categories] + [inf]
+    below = gammainc(count + _JEFFREYS, ends)
+    return tuple(
+        (category.name, float(share))
+        for category, share in zip(protocol.categories, np.diff(below), strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CountStatistics:
+    """All that is known of how sure a count is.
+
+    Attributes:
+        interval: the count, its area and its Poisson interval.
+        category: what the protocol makes of it.
+        chances: `category_probabilities`; empty where there are none.
+        elsewhere: probability that the true rate lies in another category than the count does;
+            None without a category.
+        expected: the count to expect once every candidate in the area is decided; None where
+            nothing is known of them.
+        open: candidates in the area that a reader still has to look at.
+        open_share: share of the uncertainty of the rate that is in undecided candidates, 0..1; the
+            rest is the chance of a Poisson count, which only a larger area makes smaller.
+        settling: which verdicts would settle the category; None without one.
+        note: what a count in a hot spot is; empty for all tissue.
+    """
+
+    interval: RateInterval
+    category: Categorisation
+    chances: tuple[tuple[str, float], ...]
+    elsewhere: float | None
+    expected: ExpectedCount | None
+    open: int
+    open_share: float
+    settling: Settling | None
+    note: str
+
+
+def count_statistics(
+    count: int,
+    counted_mm2: float,
+    protocol: Protocol,
+    probabilities: NDArray[np.float64],
+    decided: NDArray[np.integer],
+    *,
+    to_review: NDArray[np.bool_] | None = None,
+    hot_spot: bool = True,
+    level: float = 0.95,
+) -> CountStatistics:
+    """How sure a count is; quick enough to be asked after each verdict.
+
+    Args:
+        count: mitoses in the count area.
+        counted_mm2: the area that was really counted.
+        protocol: the rule.
+        probabilities: (N,) float64, calibrated, of the candidates in the count area; NaN where none
+            is known. Open candidates without one are left out.
+        decided: (N,) `expectation.IS_MITOSIS`, `IS_NOT` or `OPEN`.
+        to_review: (N,) bool, from the review threshold on and without a verdict; None: all open.
+        hot_spot: False where all tissue is counted.
+        level: of the intervals.
+
+    Raises:
+        ValueError: negative count, area not above 0, lengths that differ, bad probabilities.
+    """
+    category = categorise(count, counted_mm2, protocol, level)
+    chances = category_probabilities(count, counted_mm2, protocol)
+    own = dict(chances).get(category.category or "")
+    unknown = (decided == OPEN) & np.isnan(probabilities)
+    review = decided == OPEN if to_review is None else to_review & (decided == OPEN)
+    expected: ExpectedCount | None = None
+    settled: Settling | None = None
+    share = 0.0
+    if not unknown.any() or not unknown[decided == OPEN].all():
+        known = ~unknown
+        p, said = np.nan_to_num(probabilities[known]), decided[known]
+        expected = expected_count(p, said, level)
+        total = expected.variance + expected.mean
+        share = expected.variance / total if total > 0 else 0.0
+        if chances:
+            area_mm2 = _nominal_mm2(counted_mm2, protocol)
+            rows = np.flatnonzero(known)
+            found = settling(
+                p, said, lambda number: _category_at(protocol, number, area_mm2), review[known]
+            )
+            settled = replace(
+                found,
+                confirm=tuple(rows[list(found.confirm)].tolist()),
+                reject=tuple(rows[list(found.reject)].tolist()),
+            )
+    return CountStatistics(
+        interval=garwood(count, counted_mm2, level),
+        category=category,
+        chances=chances,
+        elsewhere=None if own is None else 1 - own,
+        expected=expected,
+        open=int(np.count_nonzero(review)),
+        open_share=share,
+        settling=settled,
+        note=HOT_SPOT_NOTE if hot_spot else "",
+    )
+
+
+def _category_at(protocol: Protocol, count: int, area_mm2: float) -> str | None:
+    value = protocol.value(count, area_mm2)
+    return next((c.name for c in protocol.categories if c.holds(value)), None)
 
 
 def _place(protocol: Protocol, value: float) -> float:

@@ -1,15 +1,23 @@
-"""Garwood's interval against its own definition, and categories that are never rescaled."""
+"""Interval and category chances against scipy, categories never rescaled, and the whole record."""
 
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import poisson
+from scipy.stats import chi2, gamma, poisson
 
-from core.counting.protocols import Category, get_protocol
-from core.counting.statistics import categorise, garwood
+from core.counting.expectation import IS_MITOSIS, IS_NOT, OPEN
+from core.counting.protocols import Category, catalogue, custom_protocol, get_protocol
+from core.counting.statistics import (
+    HOT_SPOT_NOTE,
+    categorise,
+    category_probabilities,
+    count_statistics,
+    garwood,
+)
 
 
 @given(st.integers(0, 500), st.sampled_from([0.8, 0.95, 0.99]))
@@ -95,3 +103,87 @@ def test_count_without_categories():
     result = categorise(14, 2.37, get_protocol("vet_std"))
     assert (result.value, result.category, result.near_border) == (14, None, False)
     assert "no categories" in result.reason
+
+
+@given(st.integers(0, 2000), st.sampled_from([0.5, 0.9, 0.95]))
+def test_garwood_is_the_chi_square_interval(count, level):
+    interval, tail = garwood(count, 1.0, level), (1 - level) / 2
+    assert interval.high == pytest.approx(chi2.ppf(1 - tail, 2 * count + 2) / 2)
+    assert interval.low == pytest.approx(chi2.ppf(tail, 2 * count) / 2 if count else 0)
+
+
+WITH_CATEGORIES = [p for p in catalogue().values() if p.categories]
+
+
+@given(st.sampled_from(WITH_CATEGORIES), st.integers(0, 300))
+def test_category_chances_are_those_of_the_gamma_distribution(protocol, count):
+    chances = category_probabilities(count, protocol.area_mm2, protocol)
+    assert [name for name, _ in chances] == [c.name for c in protocol.categories]
+    assert sum(p for _, p in chances) == pytest.approx(1)
+    rate = gamma(count + 0.5, scale=1 / protocol.area_mm2)  # per mm²
+    for (_, found), low, high in zip(
+        chances, protocol.categories, [*protocol.categories[1:], None], strict=True
+    ):
+        end = 1.0 if high is None else rate.cdf(high.min / protocol.unit_mm2)
+        assert found == pytest.approx(end - rate.cdf(low.min / protocol.unit_mm2), abs=1e-9)
+
+
+def test_category_chances_of_another_area_where_the_source_gives_a_rate():
+    protocol = get_protocol("breast_mm2")
+    (_, one), (_, two), (_, three) = category_probabilities(12, 3.0, protocol)
+    assert one == pytest.approx(gamma.cdf(12, 12.5))
+    assert one + two == pytest.approx(gamma.cdf(24, 12.5))
+    assert three == pytest.approx(gamma.sf(24, 12.5))
+    assert category_probabilities(12, 1.0, get_protocol("dog_mct_kiupel")) == ()
+    assert category_probabilities(12, 2.37, get_protocol("vet_std")) == ()
+    with pytest.raises(ValueError, match="no interval"):
+        category_probabilities(-1, 2.37, protocol)
+
+
+def test_the_record_before_and_after_the_review():
+    protocol = get_protocol("dog_mct_kiupel")
+    p = np.array([0.95] * 6 + [0.6, 0.4, 0.01])
+    look = p > 0.1
+    decided = np.full(len(p), OPEN)
+    before = count_statistics(7, 2.37, protocol, p, decided, to_review=look)
+    assert before.expected.mean == pytest.approx(p.sum())
+    assert before.open == 8
+    assert before.elsewhere == pytest.approx(gamma.cdf(7, 7.5))
+    variance = (p * (1 - p)).sum()
+    assert before.open_share == pytest.approx(variance / (variance + p.sum()))
+    assert not before.settling.settled
+    assert before.settling.category == "mitotic criterion not met (0-6)" or before.settling.confirm
+    assert before.note == HOT_SPOT_NOTE
+    decided[:7] = IS_MITOSIS
+    decided[7] = IS_NOT
+    after = count_statistics(7, 2.37, protocol, p, decided, to_review=look, hot_spot=False)
+    assert after.settling.settled
+    assert after.settling.category == after.category.category == "high grade (>=7)"
+    assert (after.expected.low, after.open, after.note) == (7, 0, "")
+    assert after.open_share < 0.01
+
+
+def test_the_record_without_categories_candidates_or_probabilities():
+    none = np.zeros(0)
+    plain = count_statistics(0, 1.0, custom_protocol(1.0), none, none.astype(int))
+    assert (plain.chances, plain.elsewhere, plain.settling) == ((), None, None)
+    assert (plain.expected.mean, plain.expected.high, plain.open_share) == (0, 0, 0)
+    protocol = get_protocol("gist")
+    blinded = np.array([np.nan, np.nan])
+    record = count_statistics(1, 5.0, protocol, blinded, np.array([OPEN, IS_MITOSIS]))
+    assert (record.expected, record.settling, record.open) == (None, None, 1)
+    by_hand = count_statistics(2, 5.0, protocol, blinded, np.array([IS_MITOSIS, IS_MITOSIS]))
+    assert (by_hand.expected.mean, by_hand.settling.settled) == (2, True)
+    some = np.array([0.5, np.nan, np.nan])
+    mixed = count_statistics(1, 5.0, protocol, some, np.array([OPEN, OPEN, IS_MITOSIS]))
+    assert mixed.expected.mean == 1.5
+
+
+def test_the_rows_that_settle_are_those_of_the_arrays_that_were_given():
+    p = np.array([np.nan, 0.2, 0.9, 0.7])
+    record = count_statistics(0, 5.0, get_protocol("gist"), p, np.full(4, OPEN))
+    assert record.settling.settled
+    six = np.array([np.nan, *[0.99] * 5, 0.2, 0.9])
+    record = count_statistics(6, 5.0, get_protocol("gist"), six, np.full(8, OPEN))
+    assert record.settling.category == "high (>5)"
+    assert record.settling.confirm == (1, 2, 3, 4, 5, 7)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.benchmarks.report import show
+from app.commands import benchmark_models
 from core.errors import InputError
 
 if TYPE_CHECKING:
@@ -227,3 +228,6 @@ def hotspot(
     from app.commands.benchmark_hotspot import run
 
     run(points, repeats=rounds, as_json=as_json)
+
+
+benchmark_app.command("classify")(benchmark_models.classify)

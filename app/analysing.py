@@ -104,7 +104,7 @@ def make_folder(folder: Path) -> None:
 
 
 def load_models(device: str, threads: int | None = None) -> Models:
-    """Load the shipped detector and classifier.
+    """Load the shipped detector and classifier, and what tells atypical mitoses if it ships.
 
     Args:
         device: `auto`, `cuda`, `mps` or `cpu`.
@@ -115,13 +115,18 @@ def load_models(device: str, threads: int | None = None) -> Models:
         ModelError: weights are missing or damaged.
     """
     check_device(device)
+    from models.atypical import load_atypical
     from models.classifier import load_classifier
     from models.detector import load_detector
     from models.device import pick_device, set_threads
+    from models.registry import ships
 
     set_threads(threads)
     picked = pick_device(device)
-    return Models(load_detector(device=picked), load_classifier(device=picked), picked.why)
+    subtype = load_atypical(device=picked) if ships("atypical") else None
+    return Models(
+        load_detector(device=picked), load_classifier(device=picked), picked.why, subtype
+    )
 
 
 def open_for(path: Path, question: Question) -> tuple[Slide, Regions]:

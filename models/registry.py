@@ -171,6 +171,11 @@ def shipped(key: str) -> str:
     return value
 
 
+def ships(key: str) -> bool:
+    """Whether there is a shipped model of this kind: `detector`, `classifier` or `atypical`."""
+    return key in _registry()["shipped"]
+
+
 def build_backbone(entry: Backbone, *, random: bool = False) -> nn.Module:
     """The network of an entry, normalised images (B, 3, input_px, input_px) → (B, dim).
 

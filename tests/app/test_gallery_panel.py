@@ -286,7 +286,7 @@ def test_what_the_models_call_atypical_is_marked_told_and_filtered_but_not_when_
     assert list(panel._list.keys) == [1]
     panel.states["atypical"].click()
     hidden = np.full(3, np.nan, np.float32)
-    masked = replace(some, label=np.zeros(3, np.uint8), probability=hidden, atypical=hidden)
+    masked = replace(view.figures, label=np.zeros(3, np.uint8), probability=hidden, atypical=hidden)
     room.view = replace(blind(view), figures=masked)
     room.view_changed.emit(room.view)
     assert not panel.grid._cell(room.view, 0).atypical

@@ -115,7 +115,6 @@ def load_models(device: str, threads: int | None = None) -> Models:
         ModelError: weights are missing or damaged.
     """
     check_device(device)
-    from models.atypical import load_atypical
     from models.classifier import load_classifier
     from models.detector import load_detector
     from models.device import pick_device, set_threads
@@ -123,7 +122,11 @@ def load_models(device: str, threads: int | None = None) -> Models:
 
     set_threads(threads)
     picked = pick_device(device)
-    subtype = load_atypical(device=picked) if ships("atypical") else None
+    subtype = None
+    if ships("atypical"):
+        from models.atypical import load_atypical
+
+        subtype = load_atypical(device=picked)
     return Models(
         load_detector(device=picked), load_classifier(device=picked), picked.why, subtype
     )

@@ -60,6 +60,13 @@ def report(
             count = _draft(opened, stored, slide, protocol, reader)
         target = out or path.parent / f"report-{stored.id}.pdf"
         made = make_report(opened, count, path=slide)
+        keep: list[object] = []  # Qt's application, until the PDF is written
+        if target.suffix.lower() == ".pdf":
+            from app.reporting.pdf import fonts, missing_signs
+
+            keep.append(fonts())
+            if signs := missing_signs(made):
+                typer.echo(f"No font of this computer has these signs: {signs}", err=True)
         write_report(target, made, letter=letter)
     said = "signed" if made.signed else "draft, not signed"
     typer.echo(f"Written: {target} ({said})")
@@ -117,7 +124,8 @@ def _draft(
         slide.mpp, slide.mpp_origin = view.mpp, view.mpp_origin
         slide.require_mpp()
         desk.set_tissue(find_tissue(slide))
-        return desk.draft()
+        # The ticks are kept with a signature only.
+        return desk.draft(dict.fromkeys(get_protocol(rule).checklist, False))
 
 
 @contextmanager

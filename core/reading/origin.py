@@ -31,13 +31,16 @@ def frozen_facts(
     """What a count keeps beside `core.reading.signing.details`; masked as the view is.
 
     Args:
-        view: with a count area, as the reader saw it.
+        view: with a count, as the reader saw it.
         state_of: what stands of the figure of a key; None where nobody said anything.
         readers: by id.
         calibrations: of the slide, oldest first.
     """
     assert view.mpp is not None  # an area needs it
+    assert view.count is not None
     return {
+        # The store sorts the keys of `checklist`.
+        "checklist_order": list(view.count.protocol.checklist),
         "figures": counted_figures(view.figures, state_of, view.mpp),
         "blinded": view.blinded,
         "calibration": _calibration(calibrations, readers),

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from core.cancel import CancelToken
 from core.exchange.csv import RESEARCH_USE
 from core.exchange.report import pictures, sections
-from core.exchange.report.model import DRAFT, Crop, Picture, Report, Section, printable
+from core.exchange.report.model import Crop, Picture, Report, Section, printable
 from core.exchange.report.sections import Facts
 from core.geometry import Mpp
 from core.slides.reader import Slide
@@ -89,8 +89,7 @@ def _report(facts: Facts, drawn: Drawn) -> Report:
         sections.result(facts),
         sections.rule(facts),
         sections.checklist(facts),
-        _overview(facts, drawn),
-        _count_area(facts, drawn),
+        _place(facts, drawn),
         sections.readers(facts),
         _mitoses(facts, drawn),
         sections.pixel_size(facts),
@@ -112,24 +111,21 @@ def _report(facts: Facts, drawn: Drawn) -> Report:
     )
 
 
-def _overview(facts: Facts, drawn: Drawn) -> Section:
+def _place(facts: Facts, drawn: Drawn) -> Section:
+    """Where on the slide was counted."""
     notes = () if drawn.slide else (f"No picture of the slide: {drawn.why}",)
-    return Section("Slide", pictures=drawn.slide, notes=notes)
-
-
-def _count_area(facts: Facts, drawn: Drawn) -> Section:
-    notes = () if drawn.area else (f"No picture of the count area: {drawn.why}",)
     rows = sections.area_rows(facts)
-    return Section("Count area", rows=rows, pictures=drawn.area, notes=notes)
+    return Section("Slide and count area", rows=rows, pictures=drawn.slide, notes=notes)
 
 
 def _mitoses(facts: Facts, drawn: Drawn) -> Section:
     title = "Counted mitoses"
     if facts.figures is None:
         note = "This count was signed before the single mitoses were kept with a signature."
-        return Section(title, notes=(note,))
+        return Section(title, pictures=drawn.area, notes=(note,))
     if not facts.figures:
-        return Section(title, notes=("There are none in the count area.",))
+        note = "There are none in the count area."
+        return Section(title, pictures=drawn.area, notes=(note,))
     notes = [
         f"Each picture is {pictures.CROP_UM:g} µm wide; numbers as in the picture of the count "
         "area. p is the classifier's calibrated probability of a mitosis."
@@ -143,9 +139,9 @@ def _mitoses(facts: Facts, drawn: Drawn) -> Section:
         notes.append(f"{unread} of them could not be read from the slide.")
     made = []
     for number, (figure, data) in enumerate(zip(facts.figures, crops, strict=True), start=1):
-        score, lines = sections.figure_texts(figure)
+        score, lines = sections.figure_texts(figure, facts.details["reader"])
         made.append(Crop(number, data, score, lines, sections.is_atypical(figure)))
-    return Section(title, crops=tuple(made), notes=tuple(notes))
+    return Section(title, pictures=drawn.area, crops=tuple(made), notes=tuple(notes))
 
 
 # Pictures.
@@ -237,6 +233,3 @@ def _reopened(store: Store, count: CountRecord) -> str:
             reason = printable(str(other.details.get("reason", "")))
             return f"{when:%Y-%m-%d %H:%M} UTC: {reason}"
     return ""
-
-
-__all__ = ["DRAFT", "gather"]

@@ -77,13 +77,15 @@ ul.ticks li { padding: .12rem 0 .12rem 1.9rem; text-indent: -1.9rem; break-insid
 ul.ticks span { display: inline-block; width: 1.9rem; text-indent: 0; font-weight: 600; }
 p.note { color: #41464d; font-size: .92rem; margin: .6rem 0 0; }
 figure { margin: .7rem 0 0; break-inside: avoid; }
-figure img { display: block; max-width: 100%; max-height: 205mm; height: auto;
+figure img { display: block; max-width: 100%; width: auto; height: auto;
   border: 1px solid #cfd3d8; }
+figure img.small { max-height: 26rem; }
+@media print { figure img.small { max-height: 88mm; } figure img.large { max-height: 170mm; } }
 figcaption { color: #41464d; font-size: .87rem; margin-top: .3rem; }
 .crops { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr));
   gap: 1rem .9rem; margin-top: .8rem; }
 .crop { margin: 0; }
-.crop img, .crop .none { display: block; width: 100%; aspect-ratio: 1; max-height: none; }
+.crop img, .crop .none { display: block; width: 100%; aspect-ratio: 1; }
 .crop .none { display: grid; place-items: center; color: #5a6068; background: #f2f3f5;
   border: 1px solid #cfd3d8; font-size: .85rem; }
 .crop p { margin: .2rem 0 0; font-size: .8rem; line-height: 1.3; overflow-wrap: anywhere; }
@@ -145,6 +147,9 @@ def _head(report: Report) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     yield f"<section>\n<h2>{_text(section.title)}</h2>\n"
+    for picture in section.pictures:
+        caption = _text(picture.caption)
+        yield f"<figure>{_image(picture, caption)}<figcaption>{caption}</figcaption></figure>\n"
     if section.rows:
         yield "<table>\n"
         for row in section.rows:
@@ -158,14 +163,11 @@ def _section(section: Section) -> Iterator[str]:
             sign, word = ("☑", "ticked") if tick.ticked else ("☐", "not ticked")
             yield f'<li><span title="{word}">{sign}</span>{_text(tick.text)}</li>\n'
         yield "</ul>\n"
-    for picture in section.pictures:
-        caption = _text(picture.caption)
-        yield f"<figure>{_image(picture, caption)}<figcaption>{caption}</figcaption></figure>\n"
+    yield from (f'<p class="note">{_text(note)}</p>\n' for note in section.notes)
     if section.crops:
         yield '<div class="crops">\n'
         yield from map(_crop, section.crops)
         yield "</div>\n"
-    yield from (f'<p class="note">{_text(note)}</p>\n' for note in section.notes)
     yield "</section>\n"
 
 
@@ -181,7 +183,8 @@ def _crop(crop: Crop) -> str:
 
 def _image(picture: Picture, caption: str) -> str:
     size = f'width="{picture.width_px}" height="{picture.height_px}"'
-    return f'<img alt="{caption}" {size} src="{_uri(picture.data)}">'
+    kind = "large" if picture.large else "small"
+    return f'<img class="{kind}" alt="{caption}" {size} src="{_uri(picture.data)}">'
 
 
 def _uri(jpeg: bytes) -> str:

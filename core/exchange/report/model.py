@@ -18,12 +18,14 @@ class Picture:
         data: a JPEG file.
         width_px, height_px: its size.
         caption: below it.
+        large: whether it needs a page's width and height to be read.
     """
 
     data: bytes
     width_px: int
     height_px: int
     caption: str
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Section:
         rows: a table of two columns.
         ticks: a checklist.
         notes: sentences below.
-        pictures: side by side where there are two, else over the whole width.
+        pictures: below each other.
         crops: in a grid.
     """
 

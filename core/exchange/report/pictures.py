@@ -103,7 +103,7 @@ class _Sheet:
         length = length_um / self.um_per_px * _FINER
         right, bottom = self._over.width - self.px(18), self._over.height - self.px(20)
         left, high = right - length, max(2.0, self.px(4))
-        name = f"{length_um:g} µm" if length_um < 1000 else f"{length_um / 1000:g} mm"
+        name = f"{length_um / 1000:g} mm"  # Pillow's own font has no µ
         pad = self.px(7)
         box = (left - pad, bottom - high - self.px(26), right + pad, bottom + pad)
         self.draw.rectangle(box, fill=(*WHITE, 215))
@@ -113,11 +113,11 @@ class _Sheet:
             name, AREA, font=_font(self.px(17)), anchor="mb",
         )  # fmt: skip
 
-    def done(self, caption: str) -> Picture:
+    def done(self, caption: str, *, large: bool = False) -> Picture:
         """The picture with all that was drawn."""
         over = self._over.resize(self.picture.size, Image.Resampling.LANCZOS)
         whole = Image.alpha_composite(self.picture.convert("RGBA"), over).convert("RGB")
-        return Picture(_jpeg(whole), whole.width, whole.height, caption)
+        return Picture(_jpeg(whole), whole.width, whole.height, caption, large)
 
 
 def draw_slide(slide: Slide, mpp: Mpp, outlines: Outlines, caption: str) -> Picture:
@@ -163,7 +163,7 @@ def draw_area(
     _draw_outlines(sheet, outlines)
     _draw_marks(sheet, marks)
     sheet.scale_bar()
-    return sheet.done(caption)
+    return sheet.done(caption, large=True)
 
 
 def draw_crop(slide: Slide, x0: float, y0: float) -> bytes | None:

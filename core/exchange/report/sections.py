@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from core.counting.statistics import AREA_TOLERANCE
@@ -12,10 +12,10 @@ from core.geometry import Mpp
 from core.store.records import CountRecord, EventRecord
 
 HOT_SPOT = (
-    "A hot-spot count is a maximum: the area was placed where the most mitoses lie, so its rate is "
-    "not the rate of the whole tumour. The interval speaks of the chance of the count in this area."
+    "A hot-spot count is a maximum: an area that was chosen because it holds the most mitoses does "
+    "not have the rate of the whole tumour. The interval speaks of chance in this area only."
 )
-_VERDICTS = {"none": "not reviewed", "atypical": "atypical mitosis"}
+ALL_COUNTED = "All of the tissue was counted. The interval speaks of chance in it."
 _ORIGINS = {
     "openslide.mpp": "stated by the slide file",
     "tiff resolution": "from the resolution tags of the TIFF file",
@@ -82,8 +82,10 @@ class Facts:
             return ""
         when = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
         local = when.astimezone(self.zone)
-        zone = local.strftime("%z")
-        return f"{when:%Y-%m-%d %H:%M:%S} UTC ({local:%Y-%m-%d %H:%M} UTC{zone[:3]}:{zone[3:5]})"
+        text, zone = f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", local.strftime("%z")
+        if not local.utcoffset():
+            return f"{text} (local time is UTC)"
+        return f"{text} (local {local:%Y-%m-%d %H:%M}, UTC{zone[:3]}:{zone[3:5]})"
 
 
 def signs(text: str) -> str:
@@ -168,7 +170,8 @@ def result(facts: Facts) -> Section:
     text = named or f"none: {signs(details['category_reason'])}"
     rows.append(Row("Category", text, strong=bool(named)))
     rows += _expectation(details)
-    return Section("Result", tuple(rows), notes=(HOT_SPOT,))
+    note = ALL_COUNTED if facts.area["shape"] == "tissue" else HOT_SPOT
+    return Section("Result", tuple(rows), notes=(note,))
 
 
 def _interval_name(facts: Facts) -> str:
@@ -206,7 +209,7 @@ def rule(facts: Facts) -> Section:
     protocol = facts.protocol
     rows = [
         Row("Protocol", signs(protocol["name"])),
-        Row("Rule", signs(protocol["rule"].partition(" source: ")[0])),
+        Row("Rule", _rule_text(protocol["rule"])),
     ]
     if protocol.get("gap_rule"):
         rows.append(Row("Between the categories", signs(protocol["gap_rule"])))
@@ -216,12 +219,20 @@ def rule(facts: Facts) -> Section:
     return Section("Counting rule", tuple(rows))
 
 
+def _rule_text(text: str) -> str:
+    """A protocol's rule in sentences, without the source, which has a line of its own."""
+    sentences = signs(text.partition(" source: ")[0]).split(". ")
+    return ". ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
+
+
 def checklist(facts: Facts) -> Section | None:
     """The protocol's points and whether the reader ticked them."""
     points: Mapping[str, bool] = facts.details["checklist"]
     if not points:
         return None
-    ticks = tuple(Tick(printable(text), bool(ticked)) for text, ticked in points.items())
+    order = facts.details.get("checklist_order", ())
+    texts = [*(text for text in order if text in points), *sorted(set(points) - set(order))]
+    ticks = tuple(Tick(printable(text), bool(points[text])) for text in texts)
     return Section("Checklist", ticks=ticks)
 
 
@@ -310,7 +321,7 @@ def _second_readings(facts: Facts) -> list[Row]:
     by_reader.pop(facts.details["reader"], None)
     rows = []
     for name, words in sorted(by_reader.items()):
-        parts = ", ".join(f"{number} {_word(word)}" for word, number in words.most_common())
+        parts = ", ".join(f"{number} {word}" for word, number in words.most_common())
         text = f"of the counted mitoses: {parts}"
         rows.append(Row(f"Second reading, {printable(name)}", text))
     settled = sum(figure["consensus"] is not None for figure in figures)
@@ -330,7 +341,7 @@ def pixel_size(facts: Facts) -> Section:
     rows = [
         Row("Slide", facts.slide, strong=True),
         Row("Format", f"{facts.vendor}, {facts.size0[0]} × {facts.size0[1]} pixels"),
-        Row("Identity of the file", f"{slide['hash_kind']} {slide['hash']}"),
+        Row(f"Identity, {slide['hash_kind']}", slide["hash"]),
         Row("Pixel size (level 0)", size),
         Row("Pixel size from", origin),
     ]
@@ -366,8 +377,10 @@ def analysis(facts: Facts) -> Section:
         rows.append(Row("Finished", facts.time(times["finished_at"]) or "not finished"))
     if windows := details.get("windows"):
         rows.append(Row("Windows that failed", _windows(windows, "failed")))
-        seen = "; acknowledged by the reader" if details["blur_acknowledged"] else ""
-        rows.append(Row("Windows out of focus", _windows(windows, "blurred") + seen))
+        text = _windows(windows, "blurred")
+        if windows["blurred"] and details["blur_acknowledged"]:
+            text += "; acknowledged by the reader"
+        rows.append(Row("Windows out of focus", text))
     rows.append(Row("Run", f"{models['run']}, key {models['run_key']}"))
     rows.append(Row("Made with", f"Mitoscope {models['run_app_version']}"))
     return Section("Analysis", tuple(rows))
@@ -399,7 +412,7 @@ def record(facts: Facts) -> Section:
 
 def slide_caption(facts: Facts) -> str:
     """Below the picture of the slide."""
-    drawn = ["black: count area"] if facts.area["outline0"] else ["all tissue is counted"]
+    drawn = ["black: count area"] if facts.area["outline0"] else ["all of its tissue is counted"]
     kinds = {region["kind"] for region in facts.details["regions"]}
     drawn += [f"{colour}: {kind} region" for kind, colour in _REGION_COLOURS if kind in kinds]
     return f"The slide; {', '.join(drawn)}."
@@ -414,29 +427,24 @@ def area_caption(facts: Facts) -> str:
 _REGION_COLOURS = (("tumour", "purple"), ("excluded", "red"))
 
 
-def figure_texts(figure: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """The score of a mitosis, and what each reader said of it."""
+def figure_texts(figure: Mapping[str, Any], reader: str) -> tuple[str, tuple[str, ...]]:
+    """The score of a mitosis, and what each reader said of it, first the one whose count it is."""
     probability = figure["probability"]
     if probability is not None:
         score = f"p {probability:.2f}"
     else:
-        score = "placed by hand" if figure["key"] < 0 else "score hidden"
-    lines = [
-        f"{printable(said['reader'])}: {_word(said['verdict'])}" for said in figure["by_reader"]
-    ]
+        score = "by hand" if figure["key"] < 0 else "hidden"
+    said = sorted(figure["by_reader"], key=lambda one: one["reader"] != reader)
+    lines = [f"{one['verdict']} · {printable(one['reader'])}" for one in said]
     if figure["consensus"] is not None:
-        lines.append(f"consensus: {_word(figure['consensus']['verdict'])}")
-    return score, tuple(lines) or ("model only, not reviewed",)
+        lines.append(f"{figure['consensus']['verdict']} · consensus")
+    return score, tuple(lines) or ("by the model, not reviewed",)
 
 
 def is_atypical(figure: Mapping[str, Any]) -> bool:
     """Whether a mitosis counts as an atypical one: by its verdict, else by its label."""
     said, label = figure["verdict"], figure["label"]
     return bool(said == "atypical" or (said == "none" and label == "atypical"))
-
-
-def _word(verdict: str) -> str:
-    return _VERDICTS.get(verdict, verdict)
 
 
 def _number(number: int, what: str) -> str:

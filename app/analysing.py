@@ -127,9 +127,7 @@ def load_models(device: str, threads: int | None = None) -> Models:
         from models.atypical import load_atypical
 
         subtype = load_atypical(device=picked)
-    return Models(
-        load_detector(device=picked), load_classifier(device=picked), picked.why, subtype
-    )
+    return Models(load_detector(device=picked), load_classifier(device=picked), picked.why, subtype)
 
 
 def open_for(path: Path, question: Question) -> tuple[Slide, Regions]:

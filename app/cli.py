@@ -9,9 +9,12 @@ from app.commands.compare import compare_readers
 from app.commands.demo import demo
 from app.commands.desktop import desktop
 from app.commands.evaluate import evaluate
+from app.commands.models import models_app
+from app.commands.protocols import protocols_app
 from app.commands.report import report
 from app.commands.store import store_app
 from app.commands.train import train_app
+from app.own_protocols import start_commands
 from core.exchange.csv import RESEARCH_USE
 
 app = typer.Typer(
@@ -22,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.callback()(start_commands)
 app.command("desktop")(desktop)
 app.command("analyze")(analyze)
 app.command("evaluate")(evaluate)
@@ -30,5 +34,7 @@ app.command("demo")(demo)
 app.command("report")(report)
 app.add_typer(train_app, name="train")
 app.add_typer(benchmark_app, name="benchmark")
+app.add_typer(models_app, name="models")
 app.add_typer(store_app, name="store")
 app.add_typer(audit_app, name="audit")
+app.add_typer(protocols_app, name="protocols")

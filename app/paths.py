@@ -5,6 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+from models import hub
+
 APP = "mitoscope"
 
 
@@ -21,6 +23,11 @@ def log_file() -> Path:
 def settings_file() -> Path:
     """What the reader changed from the defaults, as JSON."""
     return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "settings.json"
+
+
+def protocols_file() -> Path:
+    """The laboratory's own protocols, as TOML; it need not exist."""
+    return settings_file().with_name("protocols.toml")
 
 
 def desktop_log_file() -> Path:
@@ -46,3 +53,8 @@ def laboratory_file() -> Path:
     named = os.environ.get("MITOSCOPE_LABORATORY")
     folder = platformdirs.site_config_dir(APP, appauthor=False)
     return Path(named) if named else Path(folder) / "laboratory.toml"
+
+
+def models_file() -> Path:
+    """Weights that the reader registered, with hashes and accepted licences, as JSON."""
+    return hub.models_file()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,7 +135,7 @@ def place(entry: Backbone) -> Place:
     if entry.file:
         return "shipped"
     if entry.package:
-        return "package"
+        return "package" if find_spec(entry.package) is not None else "missing"
     known = registered().get(entry.id)
     if known is not None and Path(known.path).is_file():
         return "registered"

@@ -22,17 +22,21 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButto
 from app import __version__
 from app.bridge import GuiBridge, WorkThread
 from app.dialogs import CrashDialog
+from app.engine import desktop_adapter, desktop_models
 from app.laboratory import chosen_store
 from app.logs import Aliases, start_logging, stop_logging
+from app.own_protocols import use_own_protocols
 from app.paths import desktop_log_file, settings_file
 from app.preferences import Preferences
+from app.requests import AdapterLoader, ModelLoader
 from app.restoring import newest_backup, restored
 from app.room import BACKGROUND, LAST, LAST_WRITES_S, Room
+from app.shelf import Shelf
 from app.stopping import drain
 from app.theme import apply_theme
 from app.window import Window
-from app.worker import AnalysisWorker, ModelLoader, desktop_models
-from core.counting.protocols import load_protocols
+from app.worker import AnalysisWorker
+from core.counting.protocols import catalogue
 from core.errors import DeviceError, InputError, StoreError
 from core.settings import Settings, load_settings
 from core.store import Store, open_store
@@ -55,6 +59,8 @@ class Desktop(QObject):
         settings: Settings,
         *,
         load: ModelLoader = desktop_models,
+        load_adapter: AdapterLoader = desktop_adapter,
+        adapters: Path | None = None,
         settings_path: Path | None = None,
         log_path: Path | None = None,
         aliases: Aliases | None = None,
@@ -75,9 +81,17 @@ class Desktop(QObject):
         )
         self.room.hide_names = settings.hide_names
         self.preferences = Preferences(settings, settings_path, self.room.io, self)
-        self.worker = AnalysisWorker(store, self.bridge, load=load, parent=self)
+        self.worker = AnalysisWorker(
+            store, self.bridge, load=load, load_adapter=load_adapter, parent=self
+        )
+        self.shelf = Shelf(self.room.io, adapters, self)
         self.window = Window(
-            self.room, self.worker, self.preferences, load_protocols(), aliases or Aliases()
+            self.room,
+            self.worker,
+            self.preferences,
+            self.shelf,
+            catalogue(),
+            aliases or Aliases(),
         )
         self.window.close_requested.connect(self.stop)
         if store.journal_note:  # read-only, or on a network share, where WAL cannot be used
@@ -153,6 +167,8 @@ def build(
     settings: Settings,
     *,
     load: ModelLoader = desktop_models,
+    load_adapter: AdapterLoader = desktop_adapter,
+    adapters: Path | None = None,
     settings_path: Path | None = None,
     log_path: Path | None = None,
     aliases: Aliases | None = None,
@@ -163,6 +179,8 @@ def build(
         store_path: of the store, made if need be.
         settings: what the reader chose.
         load: loads the networks, on the worker's thread.
+        load_adapter: loads an adapter's classifier, there too.
+        adapters: folder of the adapters; None for the usual one.
         settings_path: where changed settings are kept; None: nowhere.
         log_path: what the crash dialog names.
         aliases: of slides, for the log.
@@ -174,6 +192,8 @@ def build(
         open_store(store_path),
         settings,
         load=load,
+        load_adapter=load_adapter,
+        adapters=adapters,
         settings_path=settings_path,
         log_path=log_path,
         aliases=aliases,
@@ -201,6 +221,7 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
         stack.callback(stop_logging, handler)
         log.info("mitoscope %s starts", __version__)
         settings, settings_note = load_settings(settings_file())
+        protocols_note = use_own_protocols(settings)
         apply_theme(application, settings.theme)
         try:
             place = chosen_store(store, settings.store)
@@ -214,7 +235,7 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
             opened, settings, settings_path=settings_file(), log_path=log_path, aliases=aliases
         )
         hooks = stack.enter_context(_FaultHooks(desktop))
-        for note in (settings_note, store_note, log_note):
+        for note in (settings_note, protocols_note, store_note, log_note):
             if note:
                 desktop.window.show_note(note)
         desktop.window.show()

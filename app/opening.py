@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from core.analysis.planning import slide_record
-from core.errors import StoreError
+from core.counting.protocols import DEFAULT_PROTOCOL, catalogue, get_protocol
+from core.errors import ProtocolError, StoreError, UserError
 from core.geometry import Mpp
 from core.reading.desk import Desk
 from core.reading.view import DeskView
@@ -56,6 +57,7 @@ class Ready:
         state: where this reader left it, if anywhere.
         viewed: what this reader saw of it, if anything.
         protocol_id: the rule by which it is counted.
+        fault: why it is counted by another rule than the one asked for; None if it is not.
     """
 
     desk: Desk
@@ -64,6 +66,7 @@ class Ready:
     state: ViewState | None
     viewed: ViewedArea | None
     protocol_id: str
+    fault: UserError | None = None
 
 
 def prepare(
@@ -85,14 +88,29 @@ def prepare(
     stored = stored_slide(store, slide)
     who = reader_id(store, reader)
     state = store.view_state(stored.id, who)
-    protocol = (state.protocol if state is not None else "") or protocol_id
+    asked = (state.protocol if state is not None else "") or protocol_id
+    protocol, fault = _usable(asked, protocol_id)
     desk = Desk(store, stored.id, who, protocol_id=protocol, blinded=blinded)
     view = desk.use_run(newest_run(store, stored.id))
     if mpp is not None:
         view = desk.set_mpp(Mpp(mpp, mpp), "typed")
     if not store.read_only:
         store.note_opened(stored.id)
-    return Ready(desk, view, stored, state, store.viewed_area(stored.id, who), protocol)
+    return Ready(desk, view, stored, state, store.viewed_area(stored.id, who), protocol, fault)
+
+
+def _usable(asked: str, usual: str) -> tuple[str, UserError | None]:
+    """A protocol that is there, and why it is not the one asked for.
+
+    A laboratory may take a protocol out of its file, or break the file: the slide still opens.
+    """
+    try:
+        return get_protocol(asked).id, None
+    except ProtocolError as error:
+        known = catalogue()
+        found = next(name for name in (usual, DEFAULT_PROTOCOL, *known) if name in known)
+        hint = f"This slide is now counted by {known[found].name!r}."
+        return found, ProtocolError(error.message, hint)
 
 
 def newest_run(store: Store, slide_id: int) -> int | None:

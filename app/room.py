@@ -193,6 +193,8 @@ class Room(QObject):
         self.opening.emit("")
         self.slide_opened.emit(self.opened)
         self._take(token, ready.view)
+        if ready.fault is not None:
+            self.failed.emit(ready.fault)
 
     def _leave(self) -> None:
         opened = self.opened

@@ -30,6 +30,7 @@ from app.panes import Panes
 from app.preferences import Preferences
 from app.reviewing import Reviewer
 from app.room import OpenedSlide, Room
+from app.shelf import Shelf
 from app.shortcuts import WindowActions
 from app.statusbar import StatusBar
 from app.theme import apply_theme
@@ -38,7 +39,7 @@ from app.viewer.colourpanel import ColourPanel
 from app.viewing import Viewing
 from app.wiring import wire
 from app.worker import AnalysisWorker
-from core.counting.protocols import Protocol
+from core.counting.protocols import Protocol, catalogue, use_field_diameter
 from core.errors import UserError
 from core.settings import Settings, with_recent
 
@@ -51,7 +52,7 @@ class Window(QMainWindow):
     """The one window of the desktop.
 
     Args:
-        room, worker, preferences: what it shows.
+        room, worker, preferences, shelf: what it shows.
         protocols: counting rules by id.
         aliases: of slides, for the log.
 
@@ -71,11 +72,13 @@ class Window(QMainWindow):
         room: Room,
         worker: AnalysisWorker,
         preferences: Preferences,
+        shelf: Shelf,
         protocols: dict[str, Protocol],
         aliases: Aliases,
     ) -> None:
         super().__init__()
         self.room, self.worker, self.preferences = room, worker, preferences
+        self.shelf = shelf
         self._aliases = aliases
         self._may_close = False
         settings = preferences.settings
@@ -93,6 +96,7 @@ class Window(QMainWindow):
         self._show_title()
         self._preferences_changed(settings)
         self.slides.renew()
+        self.shelf.renew()
         self.viewing.canvas.setFocus()
 
     def _make_parts(self, protocols: dict[str, Protocol]) -> None:
@@ -100,7 +104,7 @@ class Window(QMainWindow):
         self.viewing = Viewing(room, self.actions_by_id)
         self.setCentralWidget(self.viewing)
         self.slides = SlidesPanel(room, self.worker)
-        self.analysis = AnalysisPanel(room, self.worker, self.preferences, protocols)
+        self.analysis = AnalysisPanel(room, self.worker, self.preferences, self.shelf, protocols)
         self.figures = FigureList(self)
         self.reviewer = Reviewer(room, self.figures, self)
         self.gallery = GalleryPanel(
@@ -263,10 +267,18 @@ class Window(QMainWindow):
         assert isinstance(application, QApplication)
         apply_theme(application, settings.theme)
         self.idle.after_s = 60.0 * settings.idle_minutes
+        self._use_field_diameter(settings.field_diameter_mm)
         self.menus.show_recent(settings.recent, hidden=settings.hide_names)
         if settings.hide_names != self.room.hide_names:
             self.room.set_hide_names(settings.hide_names)
             self.slides.renew()
+
+    def _use_field_diameter(self, diameter_mm: float) -> None:
+        """Count anew where the protocol in use follows the field."""
+        using = catalogue().get(self.room.protocol_id)
+        use_field_diameter(diameter_mm)
+        if using is not None and using != catalogue().get(using.id):
+            self.room.set_protocol(using.id)
 
     @Slot()
     def _scheme_changed(self) -> None:

@@ -20,10 +20,13 @@ THEMES = ("system", "light", "dark")
 RECENT = 12
 
 _CHOICES = {"theme": THEMES, "device": DEVICES, "backend": BACKENDS}
+#: The diameters of a microscope's field for which Nottingham has a table, smallest and largest.
+FIELD_DIAMETERS_MM = (0.40, 0.69)
 # What a crop, an idle time and a picture setting may sensibly be.
 _LIMITS = {
     "crop_um": (16.0, 256.0),
     "idle_minutes": (1, 480),
+    "field_diameter_mm": FIELD_DIAMETERS_MM,
     "brightness": (-1.0, 1.0),
     "contrast": (0.1, 5.0),
     "gamma": (0.1, 5.0),
@@ -41,6 +44,8 @@ class Settings:
         device: where networks run, `auto` for the best.
         backend: pixel library for slides.
         protocol: counting rule of the next slide.
+        adapter: folder of the classifier of the next analyses; empty: the shipped one.
+        field_diameter_mm: of the reader's microscope, for protocols that follow it.
         keys: action id → key sequences in Qt's portable text, where they differ from the defaults.
         hide_names: whether file names are hidden on the screen.
         recent: slide files, the newest first.
@@ -57,6 +62,8 @@ class Settings:
     device: str = "auto"
     backend: str = "auto"
     protocol: str = DEFAULT_PROTOCOL
+    adapter: str = ""
+    field_diameter_mm: float = 0.55
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hide_names: bool = False
     recent: tuple[str, ...] = ()

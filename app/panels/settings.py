@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.preferences import Preferences
-from core.settings import THEMES
+from core.settings import FIELD_DIAMETERS_MM, THEMES
 from core.slides.choice import BACKENDS
 
 
@@ -73,6 +73,15 @@ class SettingsDialog(QDialog):
         self.idle = QSpinBox(minimum=1, maximum=480, suffix=self.tr(" min"))
         self.idle.setValue(settings.idle_minutes)
         self.idle.valueChanged.connect(self._take)
+        least, most = FIELD_DIAMETERS_MM
+        self.field = QDoubleSpinBox(
+            minimum=least, maximum=most, decimals=2, singleStep=0.01, suffix=" mm"
+        )
+        self.field.setToolTip(
+            self.tr("Field number of the eyepiece by the objective: 22 at 40x is 0.55 mm")
+        )
+        self.field.setValue(settings.field_diameter_mm)
+        self.field.valueChanged.connect(self._take)
         self.hide_names = QCheckBox(self.tr("Show aliases or numbers in place of file names"))
         self.hide_names.setChecked(settings.hide_names)
         self.hide_names.toggled.connect(self._take)
@@ -92,6 +101,7 @@ class SettingsDialog(QDialog):
         form.addRow(self.tr("Theme"), self.theme)
         form.addRow(self.tr("Gallery crops"), self.crop)
         form.addRow(self.tr("Ask who reads after"), self.idle)
+        form.addRow(self.tr("Microscope’s field"), self.field)
         form.addRow(self.tr("Names"), self.hide_names)
         form.addRow(self.tr("Slides are read by"), self.backend)
         form.addRow(self.tr("Store, from the next start"), store_row)
@@ -112,6 +122,7 @@ class SettingsDialog(QDialog):
             backend=self.backend.currentData(),
             crop_um=self.crop.value(),
             idle_minutes=self.idle.value(),
+            field_diameter_mm=round(self.field.value(), 2),
             hide_names=self.hide_names.isChecked(),
             store=self.store.text().strip(),
         )

@@ -18,6 +18,7 @@ from core.counting.shapes import CountShape
 from core.errors import ProtocolError
 
 _ENTRY = re.compile(r"^[ \t]*\[\[[ \t]*protocols[ \t]*\]\]", re.MULTILINE)
+_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # The parts of an area agree with it within this fraction: sources print three digits.
 _AREA_ROUNDING = 5e-3
 
@@ -122,6 +123,18 @@ def entry_text(text: str, protocol_id: str) -> str | None:
         if tomllib.loads(block)["protocols"][0].get("id") == protocol_id:
             return block.rstrip() + "\n"
     return None
+
+
+def renamed(block: str, protocol_id: str) -> str:
+    """The lines of one protocol with another id.
+
+    Raises:
+        ProtocolError: the id is none.
+    """
+    if not _ID.fullmatch(protocol_id):
+        raise ProtocolError(f"{protocol_id!r} is no id.", "Use letters, digits and _ . - only.")
+    line = re.compile(r"^[ \t]*id[ \t]*=.*$", re.MULTILINE)
+    return line.sub(f'id = "{protocol_id}"', block, count=1)
 
 
 def _protocol(entry: Any, number: int, origin: str) -> Protocol:
@@ -236,8 +249,8 @@ def _check_texts(given: Mapping[str, Any], where: str) -> None:
     for key in ("id", "name", "source"):
         if not given[key].strip():
             raise ProtocolError(f"In {where}, {key} is empty.")
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", given["id"]):
-        raise ProtocolError(f"In {where}, id may hold letters, digits and _ . - only.")
+    if given["id"] == "custom" or not _ID.fullmatch(given["id"]):
+        raise ProtocolError(f"In {where}, id must be of letters, digits and _ . - and not custom.")
 
 
 def _check_above_0(given: Mapping[str, Any], key: str, where: str) -> None:

@@ -42,6 +42,7 @@ __all__ = [
     "laboratory_fault",
     "load_protocols",
     "read_catalogue",
+    "use_field_diameter",
     "use_laboratory",
 ]
 
@@ -141,6 +142,15 @@ def use_laboratory(path: Path | None, field_diameter_mm: float | None = None) ->
     global _current
     _current = read_catalogue(path, field_diameter_mm)
     return _current
+
+
+def use_field_diameter(diameter_mm: float) -> None:
+    """Take another field diameter from now on; no file is read."""
+    global _current
+    now = _catalogue()
+    _current = replace(
+        now, protocols={key: _at(one, diameter_mm) for key, one in now.protocols.items()}
+    )
 
 
 def _catalogue() -> Catalogue:

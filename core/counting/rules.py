@@ -143,6 +143,15 @@ class Protocol:
         """The default outline at the planned area."""
         return CountShape.from_name(self.shape_name, self.area_mm2)
 
+    @property
+    def field_text(self) -> str:
+        """The fields in words, with their diameter where the rule follows it; else empty."""
+        if self.fields is None:
+            return ""
+        if self.field_diameter_mm is None:
+            return self.fields.text
+        return f"{self.fields.text}, {self.field_diameter_mm:g} mm in diameter"
+
     def value(self, count: int, counted_area_mm2: float) -> float:
         """The count in the protocol's unit: the plain count where unit and area agree."""
         if counted_area_mm2 == self.unit_mm2:
@@ -183,7 +192,6 @@ class Protocol:
         area_mm2 = rule.fields * field_mm2
         return replace(
             self,
-            name=f"{self.name.partition(', field of ')[0]}, field of {diameter_mm:g} mm",
             area_mm2=area_mm2,
             unit_mm2=area_mm2,
             categories=rule.categories(diameter_mm),
@@ -196,7 +204,7 @@ def rule_text(protocol: Protocol) -> str:
     """A protocol in words: area, fields, unit, categories, the rule in their gaps, and source."""
     area = f"{protocol.area_mm2:.4g} mm²"
     if protocol.fields is not None:
-        area += f" ({protocol.fields.text})"
+        area += f" ({protocol.field_text})"
     if protocol.sets > 1:
         area += f" in {protocol.sets} sets, the highest of which counts"
     parts = [f"{area}, reported {protocol.unit}"]

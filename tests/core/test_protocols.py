@@ -21,6 +21,7 @@ from core.counting.protocols import (
     laboratory_fault,
     load_protocols,
     read_catalogue,
+    use_field_diameter,
     use_laboratory,
 )
 from core.counting.rules import rule_text
@@ -187,7 +188,7 @@ def test_the_nottingham_table_follows_its_rule_for_every_diameter():
         assert at.area_mm2 == at.unit_mm2 == pytest.approx(10 * circle_area_mm2(hundredths / 100))
         assert (at.fields.count, at.fields.contiguous) == (10, False)
         assert at.fields.field_mm2 == circle_area_mm2(hundredths / 100)
-        assert at.name.endswith(f"field of {hundredths / 100:g} mm")
+        assert at.field_text.endswith(f" {hundredths / 100:g} mm in diameter")
     assert hundredths == 69
     assert at.at_diameter(0.55) == protocol
 
@@ -335,5 +336,7 @@ def test_the_field_diameter_of_the_reader_is_taken_where_the_table_has_it(labora
     use_laboratory(laboratory, 0.59)
     assert get_protocol("breast_10hpf").field_diameter_mm == 0.59
     assert get_protocol("vet_std") == load_protocols()["vet_std"]
+    use_field_diameter(0.5)
+    assert get_protocol("breast_10hpf").field_diameter_mm == 0.5
     use_laboratory(laboratory, 0.9)
     assert get_protocol("breast_10hpf").field_diameter_mm == 0.55

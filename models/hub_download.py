@@ -51,16 +51,20 @@ def download(entry: Backbone, accepted_by: str = "") -> Path:
 
 def _fetch(entry: Backbone, name: str) -> Path | None:
     """One file of the repository; None if there is no such file."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
         GatedRepoError,
-        LocalEntryNotFoundError,
+        HfHubHTTPError,
+        HTTPError,  # of whichever library the hub's client uses in this version
+        OfflineModeIsEnabled,
         RemoteEntryNotFoundError,
         RepositoryNotFoundError,
     )
 
     page = f"huggingface.co/{entry.hub}"
     try:
+        # Asked once: the download by itself would try a hub out of reach for half a minute.
+        get_hf_file_metadata(hf_hub_url(entry.hub, name), timeout=ANSWER_S)
         return Path(hf_hub_download(entry.hub, name, etag_timeout=ANSWER_S))
     except RemoteEntryNotFoundError:
         return None
@@ -74,13 +78,15 @@ def _fetch(entry: Backbone, name: str) -> Path | None:
             f"huggingface.co knows no {entry.hub}, or does not show it to you.",
             "Run `hf auth login` with an account that has access.",
         ) from error
-    except LocalEntryNotFoundError as error:
+    except HfHubHTTPError as error:
+        raise ModelError(f"huggingface.co did not give {entry.title}: {error}.") from error
+    except (HTTPError, OfflineModeIsEnabled) as error:
         raise ModelError(
             "huggingface.co cannot be reached from this computer.",
             f"Fetch the file from {page} elsewhere, copy it here and name it: "
             f"mitoscope models add {entry.id} PATH",
         ) from error
-    except OSError as error:  # every failure of the hub and of the disk is one
+    except OSError as error:
         raise ModelError(
             f"The download of {entry.title} failed: {error}.", "Try again: it goes on."
         ) from error

@@ -1,6 +1,9 @@
 """The analysis panel: by which rule, where, on what; start, stop, and how far it is."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import shapely
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
@@ -21,10 +24,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.panels.choice import Choice
-from app.panels.run_texts import rate_text
+from app.panels.classifier_choice import ClassifierChoice
+from app.panels.run_texts import models_text, rate_text, result_text
 from app.panels.scrolled import fill_scrolled
 from app.preferences import Preferences
 from app.room import Room
+from app.shelf import Shelf
 from app.worker import (
     AnalysisWorker,
     DeviceNews,
@@ -56,12 +61,14 @@ class AnalysisPanel(QWidget):
         room: Room,
         worker: AnalysisWorker,
         preferences: Preferences,
+        shelf: Shelf,
         protocols: dict[str, Protocol],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._room, self._worker, self._preferences = room, worker, preferences
         self._run_ids: dict[int, int] = {}  # token of the worker → run, once known
+        self.classifier = ClassifierChoice(shelf, preferences)
         self._make_choices(protocols)
         self._make_progress()
         self._lay_out()
@@ -74,6 +81,7 @@ class AnalysisPanel(QWidget):
         worker.finished.connect(self._finished)
         worker.cancelled.connect(self._stopped)
         worker.failed.connect(self._stopped)
+        self.classifier.reclassify_requested.connect(self.reclassify)
         self._renew()
 
     # What is shown.
@@ -140,6 +148,7 @@ class AnalysisPanel(QWidget):
         form.addRow(self.tr("Protocol"), self.protocol)
         form.addRow(self.tr("Look in"), self.where)
         form.addRow(self.tr("Device"), self.device)
+        form.addRow(self.tr("Classifier"), self.classifier.box)
         buttons = QHBoxLayout()
         buttons.addWidget(self.start_button, 1)
         buttons.addWidget(self.cancel_button)
@@ -148,6 +157,7 @@ class AnalysisPanel(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 8, 10, 8)
         column.addLayout(form)
+        column.addWidget(self.classifier)
         column.addWidget(self.device_note)
         column.addWidget(self.models_note)
         column.addLayout(buttons)
@@ -171,6 +181,21 @@ class AnalysisPanel(QWidget):
         if self._room.opened is not None:
             self.start_slides([self._room.opened.slide_id], again=True)
 
+    @Slot()
+    def reclassify(self) -> None:
+        """Classify the candidates of the open slide's run anew, the count area first."""
+        view = self._room.view
+        if view is None or view.run is None:
+            return
+        of, area = view.run, view.area
+        how = self._how(again=False)
+
+        def requests() -> list[RunRequest]:
+            first0 = None if area is None else area.polygon0
+            return [replace(how(of.slide_id), reclassifies=of.id, first0=first0)]
+
+        self._submit(requests)
+
     def start_slides(self, slide_ids: list[int], *, again: bool = False) -> None:
         """Queue slides of the store.
 
@@ -178,21 +203,24 @@ class AnalysisPanel(QWidget):
             slide_ids: of the store, in order.
             again: make new runs.
         """
-        store, settings = self._room.store, self._preferences.settings
-        tumour_only = self.where.currentIndex() == TUMOUR
-        how = partial(
+        how = self._how(again=again)
+        self._submit(lambda: [how(slide_id) for slide_id in slide_ids])
+
+    def _how(self, *, again: bool) -> Callable[[int], RunRequest]:
+        """How to ask for a slide, as everything is set now; to be called on the desk thread."""
+        settings = self._preferences.settings
+        return partial(
             make_request,
-            store,
+            self._room.store,
             device=settings.device,
             backend=self._room.backend,
-            tumour_only=tumour_only,
+            tumour_only=self.where.currentIndex() == TUMOUR,
             again=again,
             hide_names=self._room.hide_names,
+            adapter=Path(settings.adapter) if settings.adapter else None,
         )
 
-        def requests() -> list[RunRequest]:
-            return [how(slide_id) for slide_id in slide_ids]
-
+    def _submit(self, requests: Callable[[], list[RunRequest]]) -> None:
         self.trouble.hide()
         self._room.desk_thread.submit(requests, self._start_all, self.start_failed.emit)
 
@@ -299,6 +327,7 @@ class AnalysisPanel(QWidget):
     def _slide_closing(self, _opened: object) -> None:
         self.result.setText("")
         self.models_note.setText("")
+        self.classifier.show_view(None, busy=False)
         self.start_button.setEnabled(False)
 
     @Slot()
@@ -312,14 +341,18 @@ class AnalysisPanel(QWidget):
         self.start_button.setText(self._start_text(view))
         self.again_action.setEnabled(self.start_button.isEnabled())
         self.cancel_button.setEnabled(bool(queue))
+        self.classifier.show_view(view, busy=mine or self._room.store.read_only)
         for widget in (self.phase, self.bar, self.rate):
             widget.setVisible(bool(queue))
         self.queue_title.setVisible(len(queue) > 1)
         self.queue.setVisible(len(queue) > 1)
         if view is not None:
             self._show_where(view)
-            self.result.setText(self._result(view))
-            self.models_note.setText(_models(view))
+            # Where it is not computed here, the program was ended in the middle, or another window
+            # is at it.
+            here = view.run is not None and any(r.slide_id == view.run.slide_id for r in queue)
+            self.result.setText(result_text(view, computing=here))
+            self.models_note.setText(models_text(view))
         self.models_note.setVisible(bool(self.models_note.text()))
         self.device_note.setVisible(bool(self.device_note.text()))
 
@@ -346,44 +379,14 @@ class AnalysisPanel(QWidget):
             "tissue": self.tr("{0}: looking for tissue"),
             "windows": self.tr("{0}: analysing"),
             "candidates": self.tr("{0}: taking up earlier candidates"),
+            "scores": self.tr("{0}: classifying anew"),
+            "subtypes": self.tr("{0}: telling atypical mitoses apart"),
             "done": self.tr("{0}: done"),
         }
         return phases[progress.phase].format(name)
 
-    def _result(self, view: DeskView) -> str:
-        run = view.run
-        if run is None:
-            return (
-                self.tr("Not analysed yet.") if view.mpp else self.tr("Set the pixel size first.")
-            )
-        states = {
-            "running": self.tr("running"),
-            "cancelled": self.tr("stopped; what is finished is kept"),
-            "done": self.tr("done"),
-            "failed": self.tr("failed: {0}").format(run.message),
-        }
-        candidates = int((view.figures.key > 0).sum())
-        state = states[run.state]
-        if run.state == "running" and all(r.slide_id != run.slide_id for r in self._worker.queue):
-            # The program was ended in the middle, or another window is at it.
-            state = self.tr("not finished")
-        lines = [self.tr("{0} candidates. Analysis {1}.").format(candidates, state)]
-        if failed := len(view.failed_windows0):
-            text = self.tr("{0} windows could not be read").format(failed)
-            lines.append(f'<a href="failed">{text}</a>')
-        if blurred := len(view.blurred_windows0):
-            text = self.tr("{0} windows are out of focus").format(blurred)
-            lines.append(f'<a href="blurred">{text}</a>')
-        return "<br>".join(lines)
-
     def _is_open(self, slide_id: int) -> bool:
         return self._room.opened is not None and self._room.opened.slide_id == slide_id
-
-
-def _models(view: DeskView) -> str:
-    if view.run is None:
-        return ""
-    return f"{view.run.detector.name}, {view.run.classifier.name}"
 
 
 def _faint() -> QLabel:

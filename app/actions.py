@@ -128,6 +128,7 @@ _GROUPS: tuple[tuple[str, tuple[ActionSpec, ...]], ...] = (
     )),
     (QT_TRANSLATE_NOOP("Actions", "Slide and program"), (
         _row("file.open", QT_TRANSLATE_NOOP("Actions", "Open a slide…"), "Ctrl+O"),
+        _row("file.report", QT_TRANSLATE_NOOP("Actions", "Report…"), "Ctrl+P"),
         _row("slide.next", QT_TRANSLATE_NOOP("Actions", "Next slide"), "Ctrl+PgDown"),
         _row("slide.previous", QT_TRANSLATE_NOOP("Actions", "Previous slide"), "Ctrl+PgUp"),
         _row("slide.label", QT_TRANSLATE_NOOP("Actions", "Show the slide's label"), checkable=True),

@@ -51,6 +51,7 @@ class Menus(QObject):
         self.recent.triggered.connect(self._recent_chosen)
         self.file.addSeparator()
         self.file.addAction(actions["analysis.start"])
+        self.file.addAction(actions["file.report"])
         self.file.addSeparator()
         self.settings = self._own(self.file, _tr("Settings…"), QAction.MenuRole.PreferencesRole)
         self.quit = self._own(self.file, _tr("Quit"), QAction.MenuRole.QuitRole)

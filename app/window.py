@@ -28,6 +28,7 @@ from app.panels.settings import SettingsDialog
 from app.panels.slides import SlidesPanel
 from app.panes import Panes
 from app.preferences import Preferences
+from app.reporting.reports import Reports
 from app.reviewing import Reviewer
 from app.room import OpenedSlide, Room
 from app.shelf import Shelf
@@ -114,6 +115,7 @@ class Window(QMainWindow):
         self.picture = ColourPanel(self.viewing.canvas)
         self.count = CountPanel(room, protocols)
         self.readers = ReadersPanel(room)
+        self.reports = Reports(room, lambda: self.count.checklist.ticks, self)
         self.idle = IdleWatch(60.0 * settings.idle_minutes, self)
         self.viewing.canvas.set_colour(
             ColourSettings(settings.icc, settings.brightness, settings.contrast, settings.gamma)
@@ -157,6 +159,9 @@ class Window(QMainWindow):
         self.idle.woken.connect(self._somebody_came_back)
         self.gallery.side_changed.connect(self._crop_side_changed)
         self.viewing.canvas.colour_changed.connect(self._colour_changed)
+        self.reports.noted.connect(self.status.say)
+        self.reports.failed.connect(self.show_error)
+        self.reports.unprinted.connect(self._unprinted)
         self.count.tumour_drawing_requested.connect(self._draw_tumour)
         self.count.calibration_requested.connect(self._calibrate)
         self.count.analysis_requested.connect(self.actions_by_id["analysis.start"].trigger)
@@ -238,6 +243,10 @@ class Window(QMainWindow):
     def show_note(self, text: str) -> None:
         """Say something unusual that holds until it is taken away."""
         self.viewing.notes.add(Note("warning", text))
+
+    @Slot(str)
+    def _unprinted(self, signs: str) -> None:
+        self.show_note(self.tr("No font of this computer has these signs: {0}").format(signs))
 
     def store_note(self) -> str:
         """Where results are kept, and why not in the usual way."""
@@ -353,6 +362,7 @@ class Window(QMainWindow):
         self.viewing.keep_place()
         self.viewing.let_go()
         self.gallery.shutdown()
+        self.reports.shutdown()
 
     def finish(self) -> None:
         """Close for good."""

@@ -74,6 +74,7 @@ class Wiring(QObject):
         on["slide.next"].triggered.connect(self._next_slide)
         on["slide.previous"].triggered.connect(self._previous_slide)
         on["count.sign"].triggered.connect(self._sign)
+        on["file.report"].triggered.connect(window.reports.ask)
         on["slide.label"].triggered.connect(self._show_label)
         on["help.keys"].triggered.connect(self._show_keys)
         on["analysis.start"].triggered.connect(self._analyse)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from core.geometry import Mpp
 from core.reading.counting import mitoses
 from core.reading.figures import verdict_word
-from core.reading.view import LABELS, VERDICTS, DeskView, Figures
+from core.reading.statistics import figure_statistics
+from core.reading.view import LABELS, VERDICTS, AreaView, CountView, DeskView, Figures
 from core.review import PointState
 from core.store.records import CalibrationRecord, ReaderRecord, RunRecord, VerdictRecord
 
@@ -38,6 +39,7 @@ def frozen_facts(
     """
     assert view.mpp is not None  # an area needs it
     assert view.count is not None
+    assert view.area is not None
     return {
         # The store sorts the keys of `checklist`.
         "checklist_order": list(view.count.protocol.checklist),
@@ -46,11 +48,34 @@ def frozen_facts(
         "calibration": _calibration(calibrations, readers),
         "windows": _windows(view),
         "run_times": None if view.run is None else _times(view.run),
+        "fields0": [field0.wkt for field0 in getattr(view.area, "fields0", ())],
+        **_statistics(view.figures, view.area, view.count),
         "others": {
             readers[reader_id].name: number
             for reader_id, number in view.others.items()
             if reader_id in readers and reader_id != view.reader.id
         },
+    }
+
+
+def _statistics(figures: Figures, area: AreaView, count: CountView) -> dict[str, Any]:
+    """How sure the count is."""
+    found = figure_statistics(figures, area, count.protocol, count.tally.mitoses)
+    expected = found.expected
+    return {
+        "expected": (
+            None
+            if expected is None
+            else {
+                "mean": expected.mean,
+                "low": expected.low,
+                "high": expected.high,
+                "level": expected.level,
+                "open": found.open,
+            }
+        ),
+        "chances": [list(pair) for pair in found.chances],
+        "elsewhere": found.elsewhere,
     }
 
 

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from core.counting.statistics import AREA_TOLERANCE
+from core.counting.statistics import AREA_TOLERANCE, HOT_SPOT_NOTE
 from core.exchange.report.model import Row, Section, Tick, printable
 from core.geometry import Mpp
 from core.store.records import CountRecord, EventRecord
 
-HOT_SPOT = (
-    "A hot-spot count is a maximum: an area that was chosen because it holds the most mitoses does "
-    "not have the rate of the whole tumour. The interval speaks of chance in this area only."
-)
 ALL_COUNTED = "All of the tissue was counted. The interval speaks of chance in it."
 _ORIGINS = {
     "openslide.mpp": "stated by the slide file",
@@ -112,7 +108,7 @@ def rate(facts: Facts) -> str:
     """Mitoses per mm² with the interval."""
     interval, mm2 = facts.details["interval"], facts.count.counted_mm2
     low, high = interval["low"] / mm2, interval["high"] / mm2
-    level = f"{interval['level']:.0%}".replace("%", " %")
+    level = _level(interval["level"])
     return f"{facts.count.mitoses / mm2:.2f} per mm² ({level} interval {low:.2f} to {high:.2f})"
 
 
@@ -170,13 +166,12 @@ def result(facts: Facts) -> Section:
     text = named or f"none: {signs(details['category_reason'])}"
     rows.append(Row("Category", text, strong=bool(named)))
     rows += _expectation(details)
-    note = ALL_COUNTED if facts.area["shape"] == "tissue" else HOT_SPOT
+    note = ALL_COUNTED if facts.area["shape"] == "tissue" else HOT_SPOT_NOTE
     return Section("Result", tuple(rows), notes=(note,))
 
 
 def _interval_name(facts: Facts) -> str:
-    level = f"{facts.details['interval']['level']:.0%}".replace("%", " %")
-    return f"{level} interval (Garwood)"
+    return f"{_level(facts.details['interval']['level'])} interval (Garwood)"
 
 
 def _interval(facts: Facts) -> str:
@@ -192,16 +187,32 @@ def _same_area(facts: Facts) -> bool:
 
 
 def _expectation(details: Mapping[str, Any]) -> list[Row]:
-    """What the probabilities say beside the verdicts, where the count kept it."""
+    """What the probabilities say beside the verdicts."""
     rows = []
-    if expected := details.get("expected"):
-        level = f"{expected['level']:.0%}".replace("%", " %")
-        text = f"{expected['mean']:.1f} ({level}: {expected['low']:g} to {expected['high']:g})"
-        rows.append(Row("Count expected from the probabilities", text))
-    if chances := details.get("category_probabilities"):
-        text = "; ".join(f"{signs(name)}: {chance:.0%}" for name, chance in chances)
-        rows.append(Row("Probability of each category", text.replace("%", " %")))
+    expected = details.get("expected")
+    if expected and expected["low"] < expected["high"]:
+        level = _level(expected["level"])
+        text = (
+            f"{expected['mean']:.1f} ({level} interval {expected['low']} to {expected['high']}), "
+            f"{_number(expected['open'], 'candidate')} still to review"
+        )
+        rows.append(Row("Count to expect once all is reviewed", text))
+    if chances := details.get("chances"):
+        text = "; ".join(f"{signs(name)}: {_share(chance)}" for name, chance in chances)
+        rows.append(Row("The true rate lies in", text))
     return rows
+
+
+def _share(probability: float) -> str:
+    if 0 < probability < 0.001:
+        return "under 0.1 %"
+    if 0.999 < probability < 1:
+        return "over 99.9 %"
+    return f"{100 * probability:.1f} %"
+
+
+def _level(level: float) -> str:
+    return f"{100 * level:g} %"
 
 
 def rule(facts: Facts) -> Section:
@@ -211,8 +222,6 @@ def rule(facts: Facts) -> Section:
         Row("Protocol", signs(protocol["name"])),
         Row("Rule", _rule_text(protocol["rule"])),
     ]
-    if protocol.get("gap_rule"):
-        rows.append(Row("Between the categories", signs(protocol["gap_rule"])))
     rows.append(Row("Source", signs(protocol["source"])))
     checked = "yes" if protocol["verified"] else "no: not checked against the source"
     rows.append(Row("Verified", checked))

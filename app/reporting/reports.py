@@ -1,0 +1,150 @@
+"""The report in the desktop: asks for a file, and makes it on a thread of its own."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PySide6.QtCore import QLocale, QObject, QStandardPaths, Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.bridge import WorkThread
+from app.dialogs import SUFFIXES
+from app.reporting.making import make_report, write_report
+from app.reporting.pdf import missing_signs
+from app.room import OpenedSlide, Room
+from core.cancel import CancelToken
+from core.errors import UserError
+from core.store import CountRecord
+
+_SLIDES = {f".{suffix}" for suffix in SUFFIXES.split()}
+#: Closing the window waits so long for a report that is being made; it is cancelled first.
+END_S = 5.0
+
+
+class Reports(QObject):
+    """Makes reports of the open slide's count while the reader goes on.
+
+    Args:
+        room: what is open.
+        ticks: gives the checklist as it is ticked now, for a draft.
+        parent: the window, over which the dialog is shown.
+
+    Signals:
+        noted: a sentence for the status bar.
+        unprinted: signs that no font of this computer has.
+        failed: a `UserError`.
+        finished: the path of the report.
+    """
+
+    noted = Signal(str)
+    unprinted = Signal(str)
+    failed = Signal(object)
+    finished = Signal(str)
+
+    def __init__(
+        self, room: Room, ticks: Callable[[], Mapping[str, bool]], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._room, self._ticks, self._window = room, ticks, parent
+        self._thread = WorkThread("report", room.bridge)
+        self._token = CancelToken()
+        self._folder = ""
+        self._signed: tuple[int, int] | None = None
+        room.view_changed.connect(self._look_for_signature)
+
+    @Slot()
+    def ask(self) -> None:
+        """Ask where the report goes, then make it."""
+        view, opened = self._room.view, self._room.opened
+        if view is None or opened is None:
+            self.noted.emit(self.tr("Open a slide to report its count."))
+            return
+        if view.count is None:
+            self.noted.emit(self.tr("There is no count to report yet."))
+            return
+        name, chosen = QFileDialog.getSaveFileName(
+            self._window,
+            self.tr("Report of the count"),
+            str(self._start_folder() / f"{plain_name(opened.name)}-report.pdf"),
+            f"{self.tr('PDF')} (*.pdf);;{self.tr('HTML')} (*.html)",
+        )
+        if name:
+            path = Path(name)
+            if not path.suffix:
+                path = path.with_suffix(".html" if "html" in chosen else ".pdf")
+            self._folder = str(path.parent)
+            self.make(path)
+
+    def make(self, path: Path) -> None:
+        """Make the report of the count as it is now: signed, or a draft."""
+        view, opened = self._room.view, self._room.opened
+        if view is None or view.count is None or opened is None:
+            return
+        self.noted.emit(self.tr("Making the report…"))
+        if view.count.signed is not None:
+            self._start(path, opened, view.count.signed)
+            return
+        ticks = dict(self._ticks())
+        self._room.inquire(
+            lambda desk: desk.draft(ticks), lambda count: self._start(path, opened, count)
+        )
+
+    def _start(self, path: Path, opened: OpenedSlide, count: CountRecord) -> None:
+        room, token = self._room, self._token
+        hidden = opened.name if room.hide_names else ""
+        american = QLocale().measurementSystem() == QLocale.MeasurementSystem.ImperialUSSystem
+
+        def tell(done: int, total: int) -> None:
+            room.bridge.post(lambda: self._tell(done, total))
+
+        def work() -> str:
+            report = make_report(
+                room.store,
+                count,
+                path=opened.slide.path,
+                name=hidden,
+                token=token,
+                progress=tell,
+            )
+            write_report(path, report, letter=american)
+            return missing_signs(report) if path.suffix.lower() == ".pdf" else ""
+
+        self._thread.submit(work, lambda signs: self._done(path, signs), self._fail)
+
+    def _tell(self, done: int, total: int) -> None:
+        self.noted.emit(self.tr("Making the report: {0} of {1} pictures").format(done, total))
+
+    def _done(self, path: Path, signs: str) -> None:
+        self.noted.emit(self.tr("The report is written: {0}").format(path.name))
+        if signs:
+            self.unprinted.emit(signs)
+        self.finished.emit(str(path))
+
+    def _fail(self, error: UserError) -> None:
+        self.noted.emit("")
+        self.failed.emit(error)
+
+    @Slot(object)
+    def _look_for_signature(self, _view: object) -> None:
+        """Offer the report when a count of the slide in view gets its signature."""
+        view = self._room.view
+        assert view is not None
+        signed = view.count.signed if view.count is not None else None
+        known, self._signed = self._signed, (view.slide_id, 0 if signed is None else signed.id)
+        if known == (view.slide_id, 0) and signed is not None:
+            self.noted.emit(self.tr("Signed. File → Report… makes the report of this count."))
+
+    def _start_folder(self) -> Path:
+        documents = QStandardPaths.StandardLocation.DocumentsLocation
+        return Path(self._folder or QStandardPaths.writableLocation(documents))
+
+    def shutdown(self) -> bool:
+        """Stop what is being made and end the thread; whether it ended in time."""
+        self._token.cancel()
+        return self._thread.close(END_S)
+
+
+def plain_name(name: str) -> str:
+    """A slide's name as part of a file's name, without its suffix."""
+    stem = Path(name).stem if Path(name).suffix.lower() in _SLIDES else name
+    kept = "".join(c if c.isalnum() or c in " -_." else "-" for c in stem).strip(" .")
+    return kept or "slide"

@@ -18,6 +18,7 @@ from core.analysis.progress import Listener
 from core.analysis.tiling import Regions
 from core.cancel import CancelToken
 from core.counting.protocols import Protocol
+from core.counting.statistics import settling_text
 from core.errors import DeviceError, UserError
 from core.exchange.csv import (
     CandidateCsvRow,
@@ -181,6 +182,8 @@ def analyse_slide(
 def summary_row(slide: Slide, summary: RunSummary, count: MitoticCount) -> SummaryRow:
     """A slide's row of `summary.csv`."""
     run, interval, protocol = summary.run, count.interval, count.protocol
+    sure = count.statistics
+    expected = sure.expected
     origin, centre0, times = run.parameters, count.centre0, run.times
     return SummaryRow(
         slide=slide.name,
@@ -238,6 +241,17 @@ def summary_row(slide: Slide, summary: RunSummary, count: MitoticCount) -> Summa
         blurred_mm2=summary.blurred_mm2,
         run_id=run.id,
         warnings="; ".join((*summary.notes, *count.notes)),
+        protocol_origin=protocol.origin,
+        fields=protocol.field_text,
+        gap_rule=protocol.gap_rule,
+        category_probabilities="; ".join(f"{name}: {p:.3f}" for name, p in sure.chances),
+        expected_mitoses=None if expected is None else expected.mean,
+        expected_low=None if expected is None else expected.low,
+        expected_high=None if expected is None else expected.high,
+        open_candidates=sure.open,
+        open_share=None if expected is None else sure.open_share,
+        settled_by="" if sure.settling is None else settling_text(sure.settling),
+        count_note=sure.note,
     )
 
 
@@ -293,6 +307,20 @@ def summary_text(row: SummaryRow) -> str:
     if row.category or row.category_note:
         parts = [part for part in (row.category, row.category_note) if part]
         lines.append(f"  category: {'; '.join(parts) if row.category else f'none ({parts[0]})'}")
+    if row.category_probabilities:
+        lines.append(f"  probability of the true rate: {row.category_probabilities}")
+    if row.gap_rule:
+        lines.append(f"  between whole numbers: {row.gap_rule}")
+    if row.expected_mitoses is not None:
+        lines.append(
+            f"  expected once all candidates are decided: {row.expected_mitoses:.1f}, "
+            f"{row.interval_level:.0%} interval {row.expected_low} to {row.expected_high}; "
+            f"{row.open_candidates} still to be looked at"
+        )
+    if row.settled_by:
+        lines.append(f"  {row.settled_by}")
+    if row.count_note:
+        lines.append(f"  {row.count_note}")
     lines.append(
         f"  {row.mitoses_on_slide} mitoses among {row.candidates} candidates on "
         f"{row.tissue_mm2:.2f} mm² of tissue"

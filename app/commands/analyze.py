@@ -13,7 +13,14 @@ from app.laboratory import chosen_store
 from app.progress_bar import ProgressBar
 from app.stopping import ctrl_c_cancels
 from core.cancel import Cancelled, CancelToken
-from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol, load_protocols
+from core.counting.protocols import (
+    CUSTOM_PROTOCOL,
+    DEFAULT_PROTOCOL,
+    Protocol,
+    custom_protocol,
+    get_protocol,
+    load_protocols,
+)
 from core.errors import InputError, StoreError, UserError
 from core.exchange.csv import RESEARCH_USE
 from core.slides.choice import BACKENDS, Backend
@@ -26,8 +33,24 @@ def analyze(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE…", help="Slide files.")],
     protocol: Annotated[
         str,
-        typer.Option(metavar="ID", help=f"Counting protocol: {', '.join(load_protocols())}."),
+        typer.Option(
+            metavar="ID",
+            help=f"Counting protocol: {', '.join(load_protocols())}, {CUSTOM_PROTOCOL}, or one of "
+            "the laboratory's own.",
+        ),
     ] = DEFAULT_PROTOCOL,
+    area_mm2: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Count area, for custom and protocols of any area."),
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="circle, square or rectangle-W:H, for custom."),
+    ] = None,
+    field_diameter: Annotated[
+        float | None,
+        typer.Option(metavar="MM", help="Of the microscope's field, for breast_10hpf."),
+    ] = None,
     region: Annotated[
         Path | None,
         typer.Option(metavar="GEOJSON", help="Tumour and excluded regions as QuPath writes them."),
@@ -55,7 +78,8 @@ def analyze(
     it found before.
     """
     analysing.check_device(device)
-    question = _question(slides, protocol, region, mpp, backend, again=again)
+    rule = chosen_protocol(protocol, area_mm2, shape, field_diameter)
+    question = _question(slides, rule, region, mpp, backend, again=again)
     path = chosen_store(store)
     if out is not None:
         analysing.make_folder(out)
@@ -78,9 +102,32 @@ def analyze(
         raise typer.Exit(FAILED)
 
 
+def chosen_protocol(
+    protocol_id: str, area_mm2: float | None, shape: str | None, field_diameter_mm: float | None
+) -> Protocol:
+    """The rule that the options name.
+
+    Raises:
+        ProtocolError: unknown id, or a rule that does not hold for such an area or field.
+        InputError: an option that does not go with the protocol.
+    """
+    if protocol_id == CUSTOM_PROTOCOL:
+        if area_mm2 is None:
+            raise InputError("A custom count needs its area.", "Add --area-mm2 N.")
+        if field_diameter_mm is not None:
+            raise InputError("A custom count has no field diameter.", "Leave it out.")
+        return custom_protocol(area_mm2, shape or "rectangle-4:3")
+    if shape is not None:
+        raise InputError(f"The shape of {protocol_id} is its own.", "Leave --shape out.")
+    protocol = get_protocol(protocol_id)
+    if field_diameter_mm is not None:
+        protocol = protocol.at_diameter(field_diameter_mm)
+    return protocol if area_mm2 is None else protocol.with_area(area_mm2)
+
+
 def _question(
     slides: Sequence[Path],
-    protocol: str,
+    protocol: Protocol,
     region: Path | None,
     mpp: float | None,
     backend: str,
@@ -95,7 +142,7 @@ def _question(
             f"{region.name} holds the regions of one slide, and {len(slides)} slides are given.",
             "Give each slide its own command with its own --region.",
         )
-    return Question(get_protocol(protocol), region, mpp, cast("Backend", backend), again)
+    return Question(protocol, region, mpp, cast("Backend", backend), again)
 
 
 @dataclass(slots=True)

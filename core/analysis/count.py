@@ -6,21 +6,22 @@ than the count area, all of it is counted and categories of a fixed area are wit
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, nan
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from core.analysis.pipeline import RunSummary
+from core.counting.expectation import IS_MITOSIS, IS_NOT, OPEN
 from core.counting.hotspot import Placement, place_count_area
 from core.counting.protocols import Protocol
 from core.counting.shapes import CountShape
-from core.counting.statistics import Categorisation, RateInterval, categorise, garwood
+from core.counting.statistics import Categorisation, CountStatistics, RateInterval, count_statistics
 from core.errors import SlideError
 from core.geometry import Mpp, to_px0
 from core.review import PointState, carry_verdicts, current_states, is_atypical, is_mitosis
-from core.store import CountRecord, Store
+from core.store import CountRecord, Store, VerdictRecord
 
 # Below this share of tissue in the count area only the tissue counts as counted area.
 COVERED_ENOUGH = 0.9
@@ -35,8 +36,7 @@ class MitoticCount:
         shape: the count area's outline.
         placement: where it lies; whole tissue where that is smaller.
         mitoses_um: (N, 2) float64, all mitoses of the slide, µm.
-        interval: the count, its area and its Poisson interval.
-        category: what the protocol makes of it.
+        statistics: the count with its interval and category, and how sure they are.
         atypical: of the mitoses in the count area, those called atypical by their verdict, else by
             their label; None where no model was asked and no reader said so of any on the slide.
         states: of points with verdicts, by point id.
@@ -48,12 +48,21 @@ class MitoticCount:
     shape: CountShape
     placement: Placement
     mitoses_um: NDArray[np.float64]
-    interval: RateInterval
-    category: Categorisation
+    statistics: CountStatistics
     atypical: int | None
     states: dict[int, PointState]
     mpp: Mpp
     notes: tuple[str, ...]
+
+    @property
+    def interval(self) -> RateInterval:
+        """The count, its area and its Poisson interval."""
+        return self.statistics.interval
+
+    @property
+    def category(self) -> Categorisation:
+        """What the protocol makes of the count."""
+        return self.statistics.category
 
     @property
     def mitoses(self) -> int:
@@ -86,8 +95,9 @@ def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticC
     mpp = area.mpp
     carry_verdicts(store, run.id, mpp)
     states = current_states(store.iter_verdicts(run.slide_id))
-    found = _mitoses(store, summary, states)
-    mitoses_um = found.places0 * (mpp.x, mpp.y)
+    found = _figures(store, summary, states)
+    places_um = found.places0 * (mpp.x, mpp.y)
+    mitoses_um = places_um[found.mitosis]
     shape = protocol.shape
     tissue = area.tissue
     searched = area.tissue_in_region()
@@ -111,10 +121,9 @@ def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticC
         shape=shape,
         placement=placement,
         mitoses_um=mitoses_um,
-        interval=garwood(placement.counted, counted_mm2),
-        category=categorise(placement.counted, counted_mm2, protocol),
+        statistics=_statistics(found, placement.holds(places_um), placement, counted_mm2, protocol),
         atypical=(
-            int(np.count_nonzero(found.atypical & placement.holds(mitoses_um)))
+            int(np.count_nonzero(found.atypical & placement.holds(places_um)))
             if run.subtype is not None or found.atypical.any()
             else None
         ),
@@ -191,23 +200,42 @@ def _same(known: CountRecord, record: CountRecord) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mitoses:
-    """(N, 2) level-0 places, and (N,) bool which of them are atypical."""
+class _Figures:
+    """Candidates and the mitoses placed by hand, in columns of one length N.
+
+    Attributes:
+        places0: (N, 2) level-0 pixels.
+        mitosis, atypical: (N,) bool, by verdict, else by label.
+        probability: (N,) float64; NaN where placed by hand.
+        decided: (N,) `core.counting.expectation.IS_MITOSIS`, `IS_NOT` or `OPEN`.
+        review_threshold: open candidates from this probability on must be looked at.
+    """
 
     places0: NDArray[np.float64]
+    mitosis: NDArray[np.bool_]
     atypical: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+    decided: NDArray[np.int8]
+    review_threshold: float
 
 
-def _mitoses(store: Store, summary: RunSummary, states: dict[int, PointState]) -> _Mitoses:
-    """The candidates and hand-placed points that are mitoses, by verdict, else by label."""
-    run_id, seen = summary.run.id, set()
-    found: list[tuple[float, float, bool]] = []
-    for row in store.iter_candidates(run_id):
+def _decided(verdict: VerdictRecord | None) -> int:
+    """What a verdict decides; a figure called unsure is still open."""
+    if verdict is None or verdict.value == "unsure":
+        return OPEN
+    return IS_MITOSIS if verdict.value == "mitosis" else IS_NOT
+
+
+def _figures(store: Store, summary: RunSummary, states: dict[int, PointState]) -> _Figures:
+    """What was found and what was placed by hand, with what is known of each."""
+    run, seen = summary.run, set()
+    found: list[tuple[float, float, bool, bool, float, int]] = []
+    for row in store.iter_candidates(run.id):
         state = None if row.point_id is None else states.get(row.point_id)
         seen.add(row.point_id)
         verdict = None if state is None else state.counting()
-        if is_mitosis(verdict, row.label):
-            found.append((row.x0, row.y0, is_atypical(verdict, row.label)))
+        called = is_mitosis(verdict, row.label), is_atypical(verdict, row.label)
+        found.append((row.x0, row.y0, *called, row.probability, _decided(verdict)))
     region0 = summary.plan.area.region0
     for point in store.iter_points(summary.run.slide_id):
         verdict = (
@@ -215,10 +243,35 @@ def _mitoses(store: Store, summary: RunSummary, states: dict[int, PointState]) -
         )
         placed = is_mitosis(verdict, None)
         if placed and shapely.intersects_xy(region0, point.x0, point.y0):
-            found.append((point.x0, point.y0, is_atypical(verdict, None)))
-    return _Mitoses(
-        np.array([row[:2] for row in found], dtype=np.float64).reshape(-1, 2),
-        np.array([row[2] for row in found], dtype=np.bool_),
+            atypical = is_atypical(verdict, None)
+            found.append((point.x0, point.y0, True, atypical, nan, IS_MITOSIS))
+    columns = np.array(found, dtype=np.float64).reshape(-1, 6).T
+    return _Figures(
+        places0=columns[:2].T,
+        mitosis=columns[2] > 0,
+        atypical=(columns[2] > 0) & (columns[3] > 0),
+        probability=columns[4],
+        decided=columns[5].astype(np.int8),
+        review_threshold=run.parameters["classifier"]["review_threshold"],
+    )
+
+
+def _statistics(
+    found: _Figures,
+    inside: NDArray[np.bool_],
+    placement: Placement,
+    counted_mm2: float,
+    protocol: Protocol,
+) -> CountStatistics:
+    probability = found.probability[inside]
+    return count_statistics(
+        placement.counted,
+        counted_mm2,
+        protocol,
+        probability,
+        found.decided[inside],
+        to_review=probability >= found.review_threshold,
+        hot_spot=not placement.whole_tissue,
     )
 
 
@@ -228,6 +281,11 @@ def _notes(
     notes = []
     if not protocol.verified:
         notes.append(f"the protocol {protocol.id} was not checked against its source")
+    if placement.spots and protocol.fields is not None and not protocol.fields.contiguous:
+        notes.append(
+            f"the {protocol.fields.count} fields lie side by side in one outline; the protocol "
+            "lets them lie apart, where they may hold more"
+        )
     if placement.whole_tissue:
         which = "tissue that could be read" if summary.failed else "tissue"
         notes.append(

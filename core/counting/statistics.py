@@ -272,6 +272,22 @@ def count_statistics(
     )
 
 
+def settling_text(settling: Settling) -> str:
+    """In words, which verdicts would settle the category."""
+    name = settling.category or "between two categories"
+    if settling.settled:
+        return f"The category is settled ({name}), however open candidates are decided."
+    wanted = []
+    if settling.confirm:
+        wanted.append(f"{len(settling.confirm)} more of them confirmed")
+    if settling.reject:
+        wanted.append(f"{len(settling.reject)} of them rejected")
+    return (
+        f"Not settled: most probably {name} ({settling.probability:.0%}); "
+        f"{' and '.join(wanted)} would settle it."
+    )
+
+
 def _category_at(protocol: Protocol, count: int, area_mm2: float) -> str | None:
     value = protocol.value(count, area_mm2)
     return next((c.name for c in protocol.categories if c.holds(value)), None)

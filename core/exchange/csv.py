@@ -136,6 +136,19 @@ class SummaryRow:
         run_id: the store's.
         warnings: in plain words, separated by `; `.
         research_use: the research-use line.
+        protocol_origin: shipped, edited by the laboratory, its own, or chosen by the reader.
+        fields: the microscope's fields that make up the planned area, in words; may be empty.
+        gap_rule: the rule that is followed between printed whole numbers; may be empty.
+        category_probabilities: that the true rate lies in each category, `name: 0.123` separated
+            by `; `; empty where categories are withheld.
+        expected_mitoses: in the counted area once every candidate is decided, from calibrated
+            probabilities and verdicts.
+        expected_low: with `expected_high` its exact interval at `interval_level`.
+        expected_high: upper end.
+        open_candidates: in the counted area, still to be looked at.
+        open_share: of the rate's uncertainty, in undecided candidates, 0..1.
+        settled_by: which verdicts would settle the category, in words; empty without categories.
+        count_note: that a hot-spot count is a maximum; empty where all tissue was counted.
     """
 
     slide: str
@@ -193,6 +206,17 @@ class SummaryRow:
     run_id: int
     warnings: str = ""
     research_use: str = RESEARCH_USE
+    protocol_origin: str = ""
+    fields: str = ""
+    gap_rule: str = ""
+    category_probabilities: str = ""
+    expected_mitoses: float | None = None
+    expected_low: int | None = None
+    expected_high: int | None = None
+    open_candidates: int = 0
+    open_share: float | None = None
+    settled_by: str = ""
+    count_note: str = ""
 
 
 def candidate_rows(

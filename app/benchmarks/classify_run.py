@@ -14,27 +14,23 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from app.benchmarks.classify_data import Labelled
-from app.benchmarks.classify_design import Mode, SplitBy, Trial, split
+from app.benchmarks.classify_design import SplitBy, Trial, split
 from core.cancel import CancelToken
 from core.errors import InputError
 from models import adapters
 from models.crop_net import CropNet
-from models.device import Device, Runner
+from models.device import Device
 from models.embeddings import Embedder, EmbeddingCache
-from models.registry import Backbone, backbone
+from models.registry import backbone
+from models.training.adapt import AdaptSettings, default_lr, logits_of, train_adapter
+from models.training.adapt_data import Examples, tile_side
 from models.training.adapt_probe import fit_probe
-from models.training.classifier_training import (
-    CROP_PX,
-    ClassifierRecipe,
-    train_classifier,
-)
+from models.training.classifier_training import CROP_PX
 from models.training.metrics import measure
 
 log = logging.getLogger(__name__)
 
 RESULTS = "trials.jsonl"
-#: Peak learning rates: the paper's 1e-4 is for 100 epochs; these are the shipped classifier's.
-LEARNING_RATES: dict[Mode, float] = {"probe": 0.0, "lora": 1e-3, "full": 4e-4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +136,12 @@ class Study:
         }
 
     def _crops(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self._middles(ids, self.settings.crop_px)
+
+    def _middles(self, ids: NDArray[np.int64], side_px: int) -> NDArray[np.uint8]:
         tiles = self.labelled.cells.tiles
-        low = (tiles.shape[1] - self.settings.crop_px) // 2
-        high = low + self.settings.crop_px
-        return np.ascontiguousarray(tiles[ids, low:high, low:high])
+        low = (tiles.shape[1] - side_px) // 2
+        return np.ascontiguousarray(tiles[ids, low : low + side_px, low : low + side_px])
 
     def _probe(
         self, trial: Trial, train: NDArray[np.int64], tested: NDArray[np.int64]
@@ -167,41 +165,39 @@ class Study:
         tested: NDArray[np.int64],
         token: CancelToken,
     ) -> NDArray[np.float32]:
-        """Logits of a network after LoRA or full tuning."""
+        """Logits of a network after LoRA or full tuning; the last step counts, none is chosen."""
         entry = backbone(trial.model)
         torch.manual_seed(trial.seed)
-        network = adapters.prepare(CropNet(entry), trial.mode, entry.lora_targets)
-        self._train(network, entry, trial, train, token)
-        runner = Runner(adapters.merged(network), self._device, 64)
-        return runner(self._crops(tested))
-
-    def _train(
-        self,
-        network: torch.nn.Module,
-        entry: Backbone,
-        trial: Trial,
-        train: NDArray[np.int64],
-        token: CancelToken,
-    ) -> None:
-        keep = np.zeros(len(self.labelled), bool)
-        keep[train] = True
-        cells = self.labelled.cells.select(keep)
-        strata = np.where(cells.mitosis, "positive", "negative")
-        balanced = type(cells)(
-            cells.tiles, cells.mitosis, strata, cells.slide, cells.detector_score
-        )
-        recipe = ClassifierRecipe(
-            {"positive": 0.5, "negative": 0.5},
-            steps=self.settings.steps,
-            batch=self.settings.batch,
-            lr=LEARNING_RATES[trial.mode],
-            jitter_um=1.0,
-            mirror_p=0.0,
+        targets = entry.targets("all") if trial.mode == "lora" else ""
+        network = adapters.prepare(CropNet(entry), trial.mode, targets)
+        steps, batch = self.settings.steps, self.settings.batch
+        settings = AdaptSettings(
+            lr=default_lr(entry, trial.mode),
+            epochs=1,
+            epoch_crops=steps * batch,
+            batch=batch,
             seed=trial.seed,
-            train_norms=trial.mode == "full",
-            crop_px=self.settings.crop_px,
         )
-        train_classifier(network, balanced, recipe, input_px=entry.input_px, token=token)
+        train_adapter(
+            network,
+            self._examples(train),
+            settings,
+            input_px=entry.input_px,
+            device=self._device,
+            token=token,
+        )
+        return logits_of(network, self._crops(tested), self._device)
+
+    def _examples(self, ids: NDArray[np.int64]) -> Examples:
+        cells, side = self.labelled.cells, tile_side(self.settings.crop_px)
+        return Examples(
+            self._middles(ids, side),
+            cells.mitosis[ids],
+            cells.slide[ids],
+            self.labelled.source[ids],
+            cells.detector_score[ids],
+            self.settings.crop_px,
+        )
 
 
 def _rounded(value: float) -> float | None:

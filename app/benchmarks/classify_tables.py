@@ -58,7 +58,7 @@ def summarise(lines: Sequence[dict[str, Any]]) -> list[Row]:
     rows = []
     for key in sorted(groups):
         members = groups[key]
-        figures: dict[str, float] = {}
+        figures: dict[str, Any] = {}
         for name in FIGURES:
             values = np.array([np.nan if f[name] is None else f[name] for _, f in members])
             known = values[np.isfinite(values)]

@@ -231,3 +231,4 @@ def hotspot(
 
 
 benchmark_app.command("classify")(benchmark_models.classify)
+benchmark_app.command("verdict-order")(benchmark_models.verdict_order)

@@ -1,5 +1,6 @@
 """`mitoscope benchmark classify|verdict-order|adapt-speed`: the model bench, measured."""
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -113,3 +114,40 @@ def _fractions(text: str) -> list[float]:
     if not found or not all(0 < value <= 1 for value in found):
         raise InputError("Every fraction must be above 0 and at most 1.", "For instance 0.1,1.")
     return found
+
+
+def verdict_order(
+    data: DataOption,
+    seeds: SeedsOption = 5,
+    device: DeviceOption = "auto",
+    cache: Annotated[Path, typer.Option(help="Keeps the embeddings.")] = Path(
+        "benchmark/embeddings"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """What a probe learns from verdicts in random order, and in orders that should teach more."""
+    picked = _prepare(device)
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from app.benchmarks.verdict_order import measure, read_pool
+    from core.cancel import CancelToken
+
+    token = CancelToken()
+    pool, start = read_pool(data, picked, cache, token)
+    rows = [asdict(row) for row in measure(pool, start, seeds=seeds, token=token)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    slides = len(set(pool.slide.tolist()))
+    table = Table(
+        title=f"{int(pool.mitosis.sum())} mitoses among {len(pool.mitosis)} candidates of "
+        f"{slides} slides; a third of the slides held out, {seeds} seeds"
+    )
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console(width=170).print(table)

@@ -84,6 +84,13 @@ def auroc(truth: Truth, score: Score) -> float:
     return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
 
 
+def average_precision(truth: Truth, score: Score) -> float:
+    """Mean over the positives of the precision down to each; nan without any."""
+    ranked = truth[np.argsort(-score, kind="stable")]
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float(precision[ranked].mean()) if ranked.any() else float("nan")
+
+
 def best_threshold(truth: Truth, score: Score) -> float:
     """The threshold of the highest balanced accuracy, half way to the next lower score.
 

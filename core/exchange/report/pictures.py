@@ -115,7 +115,7 @@ class _Sheet:
 
     def done(self, caption: str, *, large: bool = False) -> Picture:
         """The picture with all that was drawn."""
-        over = self._over.resize(self.picture.size, Image.Resampling.LANCZOS)
+        over = self._over.reduce(_FINER)
         whole = Image.alpha_composite(self.picture.convert("RGBA"), over).convert("RGB")
         return Picture(_jpeg(whole), whole.width, whole.height, caption, large)
 

@@ -1,7 +1,7 @@
 """Count areas that a reader places: their geometry, which figures they hold, how many mm² count.
 
-A rectangle of any aspect turned by any angle, a circle, or all the tissue where that is smaller
-than the area that the protocol asks for. What counts:
+A rectangle of any aspect turned by any angle, a circle, fields of one size, or all the tissue. What
+counts:
 
 - Parts outside the tumour region, excluded parts and windows that could not be read are always cut
   out of the count area, and nothing in them counts.
@@ -12,14 +12,14 @@ than the area that the protocol asks for. What counts:
   An unlocked area counts on all pieces.
 """
 
-from collections.abc import Mapping
 from math import pi, sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import affinity
+from shapely.geometry.base import BaseGeometry
 
 from core.analysis.count import COVERED_ENOUGH
 from core.counting.protocols import Protocol
@@ -28,7 +28,6 @@ from core.geometry import UM2_PER_MM2, Mpp, to_px0
 from core.reading.ground import Ground, read_mm2, tissue_px0
 from core.reading.view import AreaView
 from core.slides.tissue import Tissue
-from core.store.records import RegionRecord
 
 Kind = Literal["rectangle", "circle"]
 Floats = NDArray[np.float64]
@@ -115,7 +114,7 @@ def make_area(
     polygon0 = outline0(shape, centre0, angle_deg, ground.mpp)
     piece = 0
     if locked and ground.read.any():
-        piece = _piece_of(polygon0, anchor0, ground)
+        piece = piece_of(polygon0, anchor0, ground)
     return AreaView(
         polygon0=polygon0,
         centre0=centre0,
@@ -133,8 +132,20 @@ def make_area(
     )
 
 
-def tissue_area(ground: Ground, protocol: Protocol) -> AreaView:
+def tissue_area(
+    ground: Ground,
+    protocol: Protocol,
+    *,
+    state: Literal["proposed", "accepted"] = "proposed",
+    lineage: str = "",
+) -> AreaView:
     """All the readable tissue in the regions as the count area.
+
+    Args:
+        ground: where figures count.
+        protocol: the rule.
+        state: `accepted` where a reader wants the whole tumour counted; else `proposed`.
+        lineage: of its region.
 
     Raises:
         ValueError: there is none.
@@ -153,11 +164,12 @@ def tissue_area(ground: Ground, protocol: Protocol) -> AreaView:
         planned_mm2=protocol.area_mm2,
         counted_mm2=read_mm2(ground),
         locked=True,
-        state="proposed",
+        state=state,
+        lineage=lineage,
     )
 
 
-def counted_mm2(polygon0: shapely.Polygon, area_mm2: float, ground: Ground, piece: int) -> float:
+def counted_mm2(polygon0: BaseGeometry, area_mm2: float, ground: Ground, piece: int) -> float:
     """The area to which a count in this outline refers; the rule is at the head of the module.
 
     Args:
@@ -191,69 +203,36 @@ def holds(area: AreaView, ground: Ground, x0: Floats, y0: Floats) -> NDArray[np.
     x0, y0 = np.asarray(x0, np.float64), np.asarray(y0, np.float64)
     if area.kind == "tissue":
         return ground.open_at(x0, y0)
-    away_um = np.stack([(x0 - area.centre0[0]) * mpp.x, (y0 - area.centre0[1]) * mpp.y], axis=1)
-    if area.kind == "rectangle" and area.angle_deg:
-        turn = np.deg2rad(area.angle_deg)
-        cos, sin = np.cos(turn), np.sin(turn)
-        away_um = away_um @ np.array([[cos, -sin], [sin, cos]])
-    inside = CountShape(area.kind, area.width_um, area.height_um).contains(away_um, (0.0, 0.0))
+    if area.kind == "fields":
+        inside = _in_fields(area, mpp, x0, y0)
+    else:
+        inside = _in_outline(area, mpp, x0, y0)
     inside[inside] = ground.open_at(x0[inside], y0[inside])
     if area.piece:
         inside[inside] = ground.piece_at(x0[inside], y0[inside]) == area.piece
     return inside
 
 
-# To and from the store.
+def _in_fields(area: AreaView, mpp: Mpp, x0: Floats, y0: Floats) -> NDArray[np.bool_]:
+    points_um = np.stack([x0 * mpp.x, y0 * mpp.y], axis=1)
+    field = CountShape(area.field_kind, area.width_um, area.height_um)
+    inside = np.zeros(len(points_um), dtype=np.bool_)
+    for field_x0, field_y0 in area.centres0:
+        inside |= field.contains(points_um, (field_x0 * mpp.x, field_y0 * mpp.y))
+    return inside
 
 
-def properties(area: AreaView, mpp: Mpp, protocol: Protocol) -> dict[str, Any]:
-    """What a count area's region keeps besides its polygon, JSON-able."""
-    return {
-        "shape": area.kind,
-        "centre_um": [area.centre0[0] * mpp.x, area.centre0[1] * mpp.y],
-        "width_um": area.width_um,
-        "height_um": area.height_um,
-        "angle_deg": area.angle_deg,
-        "locked": area.locked,
-        "state": area.state,
-        "anchor0": None if area.anchor0 is None else list(area.anchor0),
-        "protocol": protocol.id,
-    }
+def _in_outline(area: AreaView, mpp: Mpp, x0: Floats, y0: Floats) -> NDArray[np.bool_]:
+    away_um = np.stack([(x0 - area.centre0[0]) * mpp.x, (y0 - area.centre0[1]) * mpp.y], axis=1)
+    if area.kind == "rectangle" and area.angle_deg:
+        turn = np.deg2rad(area.angle_deg)
+        cos, sin = np.cos(turn), np.sin(turn)
+        away_um = away_um @ np.array([[cos, -sin], [sin, cos]])
+    kind: Kind = "circle" if area.kind == "circle" else "rectangle"
+    return CountShape(kind, area.width_um, area.height_um).contains(away_um, (0.0, 0.0))
 
 
-def area_from_region(region: RegionRecord, ground: Ground, protocol: Protocol) -> AreaView | None:
-    """A reader's count area as the store has it; None for one that only a program proposed.
-
-    The place comes from the polygon, in level-0 pixels, so that it stays where it was when the
-    pixel size is set anew; a locked area then takes on the protocol's mm² at the new size.
-
-    Args:
-        region: a current region of kind `count_area`.
-        ground: where figures count.
-        protocol: the present rule.
-    """
-    kept: Mapping[str, Any] = region.properties
-    if kept.get("state") != "accepted" or kept.get("shape") not in ("rectangle", "circle"):
-        return None
-    centre = shapely.from_wkb(region.wkb).centroid
-    anchor0 = kept.get("anchor0")
-    return make_area(
-        ground,
-        protocol,
-        (float(centre.x), float(centre.y)),
-        kind=kept["shape"],
-        width_um=float(kept["width_um"]),
-        height_um=float(kept["height_um"]),
-        angle_deg=float(kept["angle_deg"]),
-        locked=bool(kept["locked"]),
-        lineage=region.lineage,
-        anchor0=None if anchor0 is None else (float(anchor0[0]), float(anchor0[1])),
-    )
-
-
-def _piece_of(
-    polygon0: shapely.Polygon, anchor0: tuple[float, float] | None, ground: Ground
-) -> int:
+def piece_of(polygon0: BaseGeometry, anchor0: tuple[float, float] | None, ground: Ground) -> int:
     """The piece on which a placed outline counts."""
     if anchor0 is not None:
         return int(ground.piece_at(np.array([anchor0[0]]), np.array([anchor0[1]]))[0])

@@ -10,11 +10,17 @@ import shapely
 from core.counting.protocols import get_protocol
 from core.errors import InputError, PixelSizeError
 from core.geometry import Mpp
-from core.reading import areas, guards
+from core.reading import guards
+from core.reading.desk_area import AreaDesk
 from core.reading.figures import nearest, with_value
 from core.reading.pieces import excluding_region, exclusion
-from core.reading.state import DeskState
-from core.reading.view import NONE, VERDICTS, DeskView, Disagreement, Verdict
+from core.reading.view import (
+    NONE,
+    VERDICTS,
+    DeskView,
+    Disagreement,
+    Verdict,
+)
 from core.slides.tissue import Tissue
 from core.store import (
     CountRecord,
@@ -29,7 +35,7 @@ from core.store.audit import installed_version
 _NAMES = {"tumour": "tumour region", "excluded": "excluded region", "count_area": "count area"}
 
 
-class Desk(DeskState):
+class Desk(AreaDesk):
     """One reader's desk on one slide; lives on the desk thread.
 
     Every method is one or more transactions, on disk when it returns, and gives a fresh view.
@@ -272,58 +278,7 @@ class Desk(DeskState):
             return self.view()
         return self._act(NewAction("pixel size set", calibrations=[NewCalibration(mpp, origin)]))
 
-    # The count area and the count.
-
-    def move_area(
-        self,
-        centre0: tuple[float, float],
-        *,
-        angle_deg: float = 0.0,
-        width_um: float | None = None,
-        height_um: float | None = None,
-        kind: Literal["rectangle", "circle"] | None = None,
-        unlocked: bool = False,
-    ) -> DeskView:
-        """Put the count area somewhere, which accepts it.
-
-        Args:
-            centre0: level-0 pixels.
-            angle_deg: clockwise turn on the screen.
-            width_um: None for the protocol's; locked, only its ratio to the height matters.
-            height_um: likewise.
-            kind: None for the protocol's.
-            unlocked: whether it may have another mm² than the protocol's, on several pieces.
-
-        Raises:
-            InputError: there is no pixel size or tissue yet, or the count is signed.
-        """
-        area = areas.make_area(
-            self._ground(),
-            self._protocol,
-            centre0,
-            kind=kind,
-            width_um=width_um,
-            height_um=height_um,
-            angle_deg=angle_deg,
-            locked=not unlocked,
-        )
-        return self._accept(area, "count area placed")
-
-    def accept_spot(self, index: int) -> DeskView:
-        """Put the count area on one of the hot spots, in the order of the last view."""
-        self._ground()
-        if not 0 <= index < len(self._placing.spots):
-            raise InputError("This hot spot is no longer there.")
-        return self._accept(self._placing.area_at(self._placing.spots[index]), "hot spot accepted")
-
-    def use_proposal(self) -> DeskView:
-        """Let the count area follow the best place again."""
-        own = self._own_area()
-        if own is None:
-            return self.view()
-        guards.guard_area(self._ledger, self._reader.id, self._protocol.id)
-        gone = NewRegion("count_area", None, own.properties, own.lineage)
-        return self._act(NewAction("count area set free", regions=[gone]))
+    # The count.
 
     def acknowledge_blur(self) -> DeskView:
         """Record that the reader saw that parts of the count area are out of focus."""

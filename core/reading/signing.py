@@ -172,7 +172,7 @@ def details(
         "mpp_note": stated_pixel_size(mpp_origin),
         "reader": reader.name,
         **_result(count),
-        "area": _area(area),
+        "area": _area(area, count),
         "spots": [{"centre0": list(s.centre0), "mitoses": s.mitoses} for s in count.spots],
         "better": None if count.better is None else count.better.mitoses,
         "regions": [
@@ -220,10 +220,14 @@ def _result(count: CountView) -> dict[str, Any]:
     }
 
 
-def _area(area: AreaView) -> dict[str, Any]:
+def _area(area: AreaView, count: CountView) -> dict[str, Any]:
     return {
         "shape": area.kind,
+        "plan": count.plan,
         "outline0": area.polygon0.wkt if area.kind != "tissue" else "",
+        "fields0": [field0.wkt for field0 in area.fields0],
+        "field": area.field_kind if area.fields0 else "",
+        "sets": list(count.sets),
         "centre0": list(area.centre0),
         "width_um": area.width_um,
         "height_um": area.height_um,

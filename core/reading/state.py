@@ -9,7 +9,7 @@ import shapely
 
 from core.counting.protocols import Protocol, get_protocol
 from core.errors import InputError, StoreError
-from core.reading import areas, guards
+from core.reading import area_store, guards
 from core.reading.counting import count_view, mitoses
 from core.reading.figures import FigureTable, verdict_code, verdict_word, with_value
 from core.reading.ground import Ground
@@ -82,17 +82,20 @@ class DeskState:
         """What the reader sees now; nothing is read from the store."""
         ledger, placing, run = self._ledger, self._placing, self._run
         regions = self._plain_regions()
-        placing.use(self._protocol, ledger.mpp, regions, self._windows0[0])
+        own = self._own_area()
+        plan = area_store.stored_plan(own, self._protocol)
+        placing.use(self._protocol, ledger.mpp, regions, self._windows0[0], plan)
         columns = self._table.columns
-        area = placing.area(columns, self._own_area())
+        area = placing.area(columns, own)
         inside = placing.in_area(columns, area)
         figures = self._table.shown(replace(columns, in_area=inside))
         tumour = any(region.kind == "tumour" for region in regions)
         all_tissue = ledger.acknowledged("all tissue is tumour")
         blur_seen = ledger.acknowledged("blur", self._reader.id, run.id if run else None)
+        checked, to_check = placing.checked(figures, area)
         found = blockers(
-            figures,
-            area,
+            to_check,
+            checked,
             placing.ground,
             tumour=tumour,
             all_tissue_is_tumour=all_tissue,
@@ -108,6 +111,7 @@ class DeskState:
             tumour=tumour,
             blockers=found,
             signed=self._signed(),
+            sets=placing.set_numbers(figures, area),
         )
         undo, redo = self._history.undoable, self._history.redoable
         review, counted = self._thresholds()
@@ -288,7 +292,7 @@ class DeskState:
 
     def _accept(self, area: AreaView, text: str) -> DeskView:
         guards.guard_area(self._ledger, self._reader.id, self._protocol.id)
-        properties = areas.properties(area, self._ground().mpp, self._protocol)
+        properties = area_store.properties(area, self._ground().mpp, self._protocol)
         earlier = [
             version.lineage
             for version in self._ledger.region_versions
@@ -297,7 +301,7 @@ class DeskState:
             and version.properties.get("protocol") == self._protocol.id
         ]
         lineage = earlier[-1] if earlier else ""
-        region = NewRegion("count_area", area.polygon0.wkb, properties, lineage)
+        region = NewRegion("count_area", area_store.region_polygon0(area).wkb, properties, lineage)
         return self._act(NewAction(text, regions=[region]))
 
     # What the view is made of.
@@ -328,7 +332,7 @@ class DeskState:
         assert view.area is not None  # checked by the caller
         assert view.count is not None
         assert self._placing.ground is not None
-        own = self._own_area() if view.area.kind != "tissue" else None
+        own = self._own_area() if view.area.state == "accepted" else None
         version = installed_version()
         origin = frozen_facts(
             view, self._state_of, self._ledger.readers, self._ledger.calibrations

@@ -23,6 +23,8 @@ LABELS = ("none", "imposter", "mitosis", "atypical")
 SPOTS_OF_ALL = "hot spot of all tissue"
 
 Verdict = Literal["mitosis", "atypical", "imposter", "unsure", "deleted"]
+#: What is counted: one outline, the microscope's fields, or all the tumour's tissue.
+Plan = Literal["one", "fields", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,10 @@ class AreaView:
     """The count area as it lies on the slide.
 
     Attributes:
-        polygon0: its outline, level-0 pixels.
+        polygon0: its outline, level-0 pixels; of several parts where fields lie apart.
         centre0: its centre, level-0 pixels.
-        kind: `rectangle`, `circle`, or `tissue` where all tissue is counted.
-        width_um, height_um: of its sides, or its diameter twice.
+        kind: `rectangle`, `circle`, `fields`, or `tissue` where all tissue is counted.
+        width_um, height_um: of its sides, or its diameter twice; of fields those of one field.
         angle_deg: clockwise turn on the screen.
         planned_mm2: what the protocol asks for.
         counted_mm2: what is left of it on readable tissue of the tumour.
@@ -109,11 +111,16 @@ class AreaView:
             all of them.
         anchor0: a place whose nearest piece that is, level-0 pixels; None: the piece of which it
             holds the most.
+        field_kind: the outline of each field.
+        centres0: of the fields, level-0 pixels, in the order in which they are numbered.
+        fields0: their outlines.
+        sets: where several sets of fields are counted, each of them; this area is the one that
+            holds the most.
     """
 
-    polygon0: shapely.Polygon
+    polygon0: shapely.Polygon | shapely.MultiPolygon
     centre0: tuple[float, float]
-    kind: Literal["rectangle", "circle", "tissue"]
+    kind: Literal["rectangle", "circle", "tissue", "fields"]
     width_um: float
     height_um: float
     angle_deg: float
@@ -124,16 +131,32 @@ class AreaView:
     lineage: str = ""
     piece: int = 0
     anchor0: tuple[float, float] | None = None
+    field_kind: Literal["rectangle", "circle"] = "rectangle"
+    centres0: tuple[tuple[float, float], ...] = ()
+    fields0: tuple[shapely.Polygon, ...] = ()
+    sets: "tuple[AreaView, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SpotView:
-    """A place where the count area would hold many mitoses; `anchor0` as in `AreaView`."""
+    """A place where the count area would hold many mitoses.
+
+    Attributes:
+        centre0: of the area, level-0 pixels; of the first field where there are several.
+        polygon0: its outline.
+        mitoses: that it holds.
+        anchor0: as in `AreaView`.
+        centres0, fields0: as in `AreaView`.
+        at_most: no such fields hold more; None where the place is the exact hot spot.
+    """
 
     centre0: tuple[float, float]
-    polygon0: shapely.Polygon
+    polygon0: shapely.Polygon | shapely.MultiPolygon
     mitoses: int
     anchor0: tuple[float, float] | None = None
+    centres0: tuple[tuple[float, float], ...] = ()
+    fields0: tuple[shapely.Polygon, ...] = ()
+    at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +192,9 @@ class CountView:
         better: the best place where it holds more than the accepted area does, else None.
         blockers: why it cannot be signed; empty when it can.
         signed: the signed count, frozen.
+        plans: what the protocol lets be counted, its own first.
+        plan: which of them is counted.
+        sets: mitoses in each set of fields, where there are several; the highest is the count.
     """
 
     protocol: Protocol
@@ -182,6 +208,9 @@ class CountView:
     better: SpotView | None = None
     blockers: tuple[Blocker, ...] = ()
     signed: CountRecord | None = None
+    plans: tuple[Plan, ...] = ("one",)
+    plan: Plan = "one"
+    sets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

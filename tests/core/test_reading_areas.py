@@ -9,15 +9,8 @@ from reading_ground import full_ground, region, tissue_of
 
 from core.counting.protocols import custom_protocol, get_protocol
 from core.geometry import Mpp, area_mm2
-from core.reading.areas import (
-    MAX_ASPECT,
-    area_from_region,
-    holds,
-    make_area,
-    outline0,
-    properties,
-    tissue_area,
-)
+from core.reading.area_store import area_from_region, properties
+from core.reading.areas import MAX_ASPECT, holds, make_area, outline0, tissue_area
 from core.reading.ground import make_ground, read_mm2, search_mask, search_region0
 
 MPP = Mpp(0.25, 0.25)

@@ -70,7 +70,7 @@ def test_the_best_places_come_first_and_do_not_overlap():
     area = proposer.area(spots)
     assert (area.state, area.counted_mm2) == ("proposed", pytest.approx(1.0))
     assert holds(area, ground, figures.x0, figures.y0).sum() == 14
-    assert proposer.area_at(spots[1]).state == "accepted"
+    assert proposer.area_at(spots, 1).state == "accepted"
 
 
 def test_verdicts_change_the_hot_spot():
@@ -100,7 +100,7 @@ def test_every_spot_holds_on_its_piece_what_it_promises():
     spots = proposer.spots(figures)
     assert len(spots) > 2
     for spot in spots:
-        area = proposer.area_at(spot)
+        area = proposer.area_at([spot], 0)
         assert holds(area, ground, figures.x0, figures.y0).sum() == spot.mitoses
         assert area.counted_mm2 < 0.6
 
@@ -130,7 +130,7 @@ def test_no_mitoses_and_no_tissue():
 def test_a_better_place_is_announced_only_to_an_accepted_area_that_holds_fewer():
     proposer = make_proposer(full_ground(), ONE)
     spots = proposer.spots(clusters())
-    accepted = proposer.area_at(spots[1])
+    accepted = proposer.area_at(spots, 1)
     assert better_place(spots, accepted, 11) is spots[0]
     assert better_place(spots, accepted, 13).mitoses == 14
     assert better_place(spots, accepted, 14) is None

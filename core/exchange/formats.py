@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.exchange import challenge, csvmarks, midog, qupath
+from core.exchange import (
+    asap,
+    challenge,
+    csvmarks,
+    imagescope,
+    midog,
+    ndpa,
+    qupath,
+    sliderunner,
+)
 from core.exchange.marks import SlideFrame, SlideMarks
-from core.exchange.texts import decoded, parse_json, parse_xml, read_bytes
+from core.exchange.texts import check_file, decoded, parse_json, read_bytes, xml_root
 
 Reader = Callable[[Path, SlideFrame], SlideMarks]
 Writer = Callable[[Path, SlideMarks], tuple[str, ...]]
@@ -83,6 +92,24 @@ FORMATS: Mapping[str, Format] = {
             challenge.write,
             True,
         ),
+        Format(
+            "sliderunner",
+            "SlideRunner SQLite database",
+            (".sqlite", ".db"),
+            sliderunner.read,
+            sliderunner.write,
+            True,
+        ),
+        Format("asap", "ASAP XML", (".xml",), asap.read, asap.write, True),
+        Format(
+            "imagescope",
+            "Aperio ImageScope XML",
+            (".xml",),
+            imagescope.read,
+            imagescope.write,
+            True,
+        ),
+        Format("ndpa", "Hamamatsu NDPA, of NDPI slides", (".ndpa",), ndpa.read, ndpa.write, True),
     )
 }
 
@@ -107,9 +134,10 @@ def detect(path: Path) -> Format:
     Raises:
         InputError: it is missing, empty, or none of them.
     """
-    data = read_bytes(path)
-    if data.startswith(_SQLITE):
+    check_file(path)
+    if _head(path) == _SQLITE:
         return FORMATS["sliderunner"]
+    data = read_bytes(path)
     text, _ = decoded(path, data)
     start = text.lstrip("\ufeff \t\r\n")[:1]
     if start == "<":
@@ -121,8 +149,13 @@ def detect(path: Path) -> Format:
     raise InputError(f"{path.name} is in no format that is known.", _LATER)
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE))
+
+
 def _xml_format(path: Path, data: bytes) -> Format:
-    root = str(parse_xml(path, data).tag)
+    root = str(xml_root(path, data).tag)
     by_root = {"ASAP_Annotations": "asap", "Annotations": "imagescope", "annotations": "ndpa"}
     if root not in by_root:
         raise InputError(f"{path.name} is XML, but of no kind that is known ({root}).", _LATER)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import shapely
 
@@ -115,6 +116,7 @@ class SlideFrame:
         mpp: µm per level-0 pixel; None if unknown.
         bounds: where the scanner put pixels; None if the slide's file is not at hand.
         centre_offset_nm: from the centre of the glass slide to that of level 0 (Hamamatsu).
+        source: the slide's file, for formats that refer to it; it is never written anywhere.
     """
 
     name: str
@@ -123,6 +125,7 @@ class SlideFrame:
     mpp: Mpp | None = None
     bounds: Rect0 | None = None
     centre_offset_nm: tuple[float, float] | None = None
+    source: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

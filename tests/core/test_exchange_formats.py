@@ -26,7 +26,7 @@ HOLDS = {
     "midog": "called sayings",
     "coco": "called probability",
     "grand-challenge": "called probability",
-    "sliderunner": "label probability verdict reader uuid sayings",
+    "sliderunner": "label probability verdict reader uuid name sayings",
     "asap": "called uuid",
     "imagescope": "called uuid",
     "ndpa": "called uuid probability",
@@ -78,7 +78,7 @@ def outlines(draw):
 
 
 @pytest.mark.parametrize("id_", FORMATS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(given_marks=st.lists(marks(), max_size=6, unique_by=lambda m: m.uuid), drawn=st.data())
 def test_what_a_format_can_hold_comes_back(id_, given_marks, drawn):
     shapes = drawn.draw(st.lists(outlines(), max_size=3, unique_by=lambda o: o.uuid))
@@ -90,6 +90,12 @@ def test_what_a_format_can_hold_comes_back(id_, given_marks, drawn):
         assert detect(path).id == id_ or not (given_marks or shapes)
         back = FORMATS[id_].read(path, SLIDE)
     assert len(back.marks) == len(given_marks)
+    found, drawn_shapes = back.outlines, shapes
+    if "uuid" in HOLDS[id_]:  # where places are told by ids, their order is free
+        by_id = {mark.uuid: mark for mark in back.marks}
+        back = replace(back, marks=[by_id[mark.uuid] for mark in given_marks])
+        found = sorted(found, key=lambda outline: outline.uuid)
+        drawn_shapes = sorted(shapes, key=lambda outline: outline.uuid)
     near = CLOSENESS.get(id_, 0) + 1e-6
     for was, now in zip(given_marks, back.marks, strict=True):
         assert (now.x0, now.y0) == (
@@ -97,11 +103,10 @@ def test_what_a_format_can_hold_comes_back(id_, given_marks, drawn):
             pytest.approx(was.y0, abs=near),
         )
         for field in HOLDS[id_].split():
-            expected, found = _value(was, field, id_), _value(now, field, id_)
-            assert found == expected, field
+            assert _value(now, field, id_) == _value(was, field, id_), field
     if id_ not in NO_REGIONS:
-        assert [o.kind for o in back.outlines] == [o.kind for o in shapes]
-        for was, now in zip(shapes, back.outlines, strict=True):
+        assert [o.kind for o in found] == [o.kind for o in drawn_shapes]
+        for was, now in zip(drawn_shapes, found, strict=True):
             assert now.polygon0.hausdorff_distance(was.polygon0) <= near + 1e-6
 
 

@@ -20,6 +20,7 @@ from PySide6.QtCore import QCoreApplication, QDateTime, QEventLoop, QLocale, QOb
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 
 from app import __version__
+from app.adapter_maker import Adapt, AdapterMaker, desktop_adapt
 from app.bridge import GuiBridge, WorkThread
 from app.dialogs import CrashDialog
 from app.engine import desktop_adapter, desktop_models
@@ -61,6 +62,7 @@ class Desktop(QObject):
         load: ModelLoader = desktop_models,
         load_adapter: AdapterLoader = desktop_adapter,
         adapters: Path | None = None,
+        adapt: Adapt = desktop_adapt,
         settings_path: Path | None = None,
         log_path: Path | None = None,
         aliases: Aliases | None = None,
@@ -85,11 +87,13 @@ class Desktop(QObject):
             store, self.bridge, load=load, load_adapter=load_adapter, parent=self
         )
         self.shelf = Shelf(self.room.io, adapters, self)
+        self.maker = AdapterMaker(self.worker, self.bridge, adapt, self)
         self.window = Window(
             self.room,
             self.worker,
             self.preferences,
             self.shelf,
+            self.maker,
             catalogue(),
             aliases or Aliases(),
         )
@@ -169,6 +173,7 @@ def build(
     load: ModelLoader = desktop_models,
     load_adapter: AdapterLoader = desktop_adapter,
     adapters: Path | None = None,
+    adapt: Adapt = desktop_adapt,
     settings_path: Path | None = None,
     log_path: Path | None = None,
     aliases: Aliases | None = None,
@@ -181,6 +186,7 @@ def build(
         load: loads the networks, on the worker's thread.
         load_adapter: loads an adapter's classifier, there too.
         adapters: folder of the adapters; None for the usual one.
+        adapt: makes an adapter, on the worker's thread.
         settings_path: where changed settings are kept; None: nowhere.
         log_path: what the crash dialog names.
         aliases: of slides, for the log.
@@ -194,6 +200,7 @@ def build(
         load=load,
         load_adapter=load_adapter,
         adapters=adapters,
+        adapt=adapt,
         settings_path=settings_path,
         log_path=log_path,
         aliases=aliases,

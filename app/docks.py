@@ -4,7 +4,7 @@ from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 #: Of the dock layout; raised when docks come or go, so that an old layout is not restored.
-VERSION = 1
+VERSION = 2
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 _LEFT_PX, _RIGHT_PX = 244, 404
 _MIN_SIDE_PX = 200
@@ -16,7 +16,7 @@ class Docks:
     Args:
         window: that they belong to.
         panels: name → (title, panel); `slides`, `analysis`, `layers`, `picture`, `overview`,
-            `gallery`, `count` and `readers` have their places, others go to the right.
+            `gallery`, `count`, `readers` and `adapt` have their places, others go to the right.
     """
 
     def __init__(self, window: QMainWindow, panels: dict[str, tuple[str, QWidget]]) -> None:
@@ -39,7 +39,7 @@ class Docks:
     def lay_out(self) -> None:
         """Put every dock where it lies at first."""
         columns = ((_LEFT, (("slides", "analysis"), ("overview",), ("layers", "picture"))),
-                   (_RIGHT, (("gallery",), ("count", "readers"))))  # fmt: skip
+                   (_RIGHT, (("gallery",), ("count", "readers", "adapt"))))  # fmt: skip
         for dock in self.docks.values():
             self._window.removeDockWidget(dock)
             dock.setFloating(False)

@@ -6,6 +6,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 from app.docks import Docks
 from app.shortcuts import WindowActions
 
+#: The panes in the order of F6; the viewer has no name.
+_ORDER = (
+    *("", "gallery", "count", "readers", "adapt"),
+    *("slides", "analysis", "layers", "picture"),
+)
+
 
 class Panes(QObject):
     """Moves the focus round viewer, gallery and panels; inside a panel Tab then walks its parts.
@@ -36,8 +42,7 @@ class Panes(QObject):
 
     def _step(self, by: int) -> None:
         panels = {n: d.widget() for n, d in self._docks.docks.items() if not d.isHidden()}
-        panes = ["", "gallery", "count", "readers", "slides", "analysis", "layers", "picture"]
-        panes = [name for name in panes if not name or name in panels]
+        panes = [name for name in _ORDER if not name or name in panels]
         focus = QApplication.focusWidget()
         held = [n for n, w in panels.items() if focus is not None and w.isAncestorOf(focus)]
         here = panes.index(held[0]) if held and held[0] in panes else 0

@@ -11,6 +11,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplicat
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from app.actions import Keymap
+from app.adapter_maker import AdapterMaker
 from app.dialogs import AboutDialog, choose_slides, versions
 from app.docks import Docks
 from app.idle import IdleWatch
@@ -18,6 +19,7 @@ from app.listing import ListedCase
 from app.logs import Aliases
 from app.menus import Menus
 from app.notes import Note
+from app.panels.adapt import AdaptPanel
 from app.panels.analysis import AnalysisPanel
 from app.panels.count import CountPanel
 from app.panels.gallery import GalleryPanel
@@ -53,7 +55,7 @@ class Window(QMainWindow):
     """The one window of the desktop.
 
     Args:
-        room, worker, preferences, shelf: what it shows.
+        room, worker, preferences, shelf, maker: what it shows.
         protocols: counting rules by id.
         aliases: of slides, for the log.
 
@@ -74,12 +76,13 @@ class Window(QMainWindow):
         worker: AnalysisWorker,
         preferences: Preferences,
         shelf: Shelf,
+        maker: AdapterMaker,
         protocols: dict[str, Protocol],
         aliases: Aliases,
     ) -> None:
         super().__init__()
         self.room, self.worker, self.preferences = room, worker, preferences
-        self.shelf = shelf
+        self.shelf, self.maker = shelf, maker
         self._aliases = aliases
         self._may_close = False
         settings = preferences.settings
@@ -115,6 +118,7 @@ class Window(QMainWindow):
         self.picture = ColourPanel(self.viewing.canvas)
         self.count = CountPanel(room, protocols)
         self.readers = ReadersPanel(room)
+        self.adapt = AdaptPanel(room, self.maker, self.shelf, self.preferences)
         self.reports = Reports(room, lambda: self.count.checklist.ticks, self)
         self.idle = IdleWatch(60.0 * settings.idle_minutes, self)
         self.viewing.canvas.set_colour(
@@ -133,6 +137,7 @@ class Window(QMainWindow):
             "gallery": (self.tr("Gallery"), self.gallery),
             "count": (self.tr("Count"), self.count),
             "readers": (self.tr("Readers"), self.readers),
+            "adapt": (self.tr("Adapt"), self.adapt),
         }
 
     def _connect(self) -> None:
@@ -149,6 +154,7 @@ class Window(QMainWindow):
         self.slides.listed.connect(self._listed)
         self.slides.failed.connect(self.show_error)
         self.analysis.start_failed.connect(self.show_error)
+        self.adapt.reclassify_requested.connect(self._reclassify)
         self.worker.device_chosen.connect(self.status.show_device)
         self.worker.finished.connect(self.slides.renew)
         self.reviewer.noted.connect(self.status.say)
@@ -262,6 +268,12 @@ class Window(QMainWindow):
         dialog.finished.connect(dialog.deleteLater)
 
     @Slot()
+    def _reclassify(self) -> None:
+        """Classify the open slide anew, and show how far that is."""
+        self.docks.show("analysis")
+        self.analysis.reclassify()
+
+    @Slot()
     def _about(self) -> None:
         self.room.io.submit(versions, self._show_about)
 
@@ -350,10 +362,10 @@ class Window(QMainWindow):
         """Say that the program ends, keep the layout, and take no more keys."""
         geometry, layout = self.docks.save()
         self.preferences.change(window=geometry, layout=layout)
-        busy = bool(self.worker.queue)
-        text = self.tr("Stopping the analysis; what is finished is kept…")
-        if busy:
-            self.show_note(text)
+        if self.worker.queue:
+            self.show_note(self.tr("Stopping the analysis; what is finished is kept…"))
+        if self.worker.lent:
+            self.show_note(self.tr("Stopping the adapting; what is finished is kept…"))
         self.setEnabled(False)
         self.repaint()
 

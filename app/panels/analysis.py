@@ -344,6 +344,10 @@ class AnalysisPanel(QWidget):
         self.classifier.show_view(view, busy=mine or self._room.store.read_only)
         for widget in (self.phase, self.bar, self.rate):
             widget.setVisible(bool(queue))
+        if queue and self._worker.lent:
+            text = self.tr("{0}: waits until the adapting is done")
+            self.phase.setText(text.format(queue[0].name))
+            self.bar.setRange(0, 0)
         self.queue_title.setVisible(len(queue) > 1)
         self.queue.setVisible(len(queue) > 1)
         if view is not None:

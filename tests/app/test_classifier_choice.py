@@ -1,52 +1,16 @@
 """Choosing an adapter, and classifying the open slide anew with it, as a reader does."""
 
-import hashlib
-import json
-
 import pytest
 from blobs import BlobClassifier, BlobSubtype, blob_slide
 from desktops import LONG_MS, HeldDetector, guard_gui_thread, tiny_models
+from own_adapters import OwnClassifier, choose, ready, run_done, write_adapter
 from PySide6.QtCore import Qt
 
 from app.analysing import Models
 from app.desktop import build
 from core.errors import ModelError
-from core.ports import ModelOrigin
 from core.reading.view import MITOSIS
 from core.settings import Settings
-
-
-def write_adapter(folder, name, **changes):
-    """An adapter's folder as a list sees it; its weights are no network's."""
-    (folder / name).mkdir(parents=True)
-    weights = b"weights of " + name.encode()
-    (folder / name / "adapter.safetensors").write_bytes(weights)
-    comparison = {"rows": [{"metric": "f1", "shipped": 0.6, "new": 0.75}]}
-    manifest = {
-        "name": name,
-        "backbone": "tiny",
-        "backbone_sha256": "",
-        "mode": "probe",
-        "task": "mitosis",
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "data": {"cells": 90, "slides": ["a", "b", "c"]},
-        "comparison": comparison,
-    }
-    (folder / name / "manifest.json").write_text(json.dumps(manifest | changes))
-    return folder / name
-
-
-class OwnClassifier(BlobClassifier):
-    """What the adapter's folder stands for in these tests."""
-
-    count_threshold = 0.3
-
-    def __init__(self, folder):
-        sha256 = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-        self.origin = ModelOrigin(folder.name, sha256, "cpu", "float32")
-
-    def classify(self, crops, detector_scores):
-        return super().classify(crops, detector_scores) / 2
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +50,6 @@ def make_desktop(qapp, tmp_path, adapters):
     for desktop in made:
         assert desktop.stop()
         desktop.window.deleteLater()
-
-
-def ready(qtbot, desktop, path):
-    qtbot.waitUntil(lambda: bool(desktop.shelf.classifiers), timeout=LONG_MS)
-    with qtbot.waitSignal(desktop.room.slide_opened, timeout=LONG_MS):
-        desktop.open([path])
-    qtbot.waitUntil(lambda: desktop.room.tissue is not None, timeout=LONG_MS)
-    qtbot.waitUntil(lambda: desktop.room.view.area is not None, timeout=LONG_MS)
-
-
-def run_done(qtbot, desktop, name):
-    def done():
-        run = desktop.room.view.run
-        return run is not None and run.state == "done" and run.classifier.name == name
-
-    qtbot.waitUntil(done, timeout=LONG_MS)
-
-
-def choose(choice, text):
-    choice.box.setCurrentIndex(choice.box.findText(text))
-    choice.box.activated.emit(choice.box.currentIndex())
 
 
 def test_a_chosen_adapter_classifies_the_open_slide_anew_and_verdicts_stay(

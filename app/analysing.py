@@ -30,6 +30,7 @@ from core.exchange.csv import (
 )
 from core.exchange.geojson import read_regions
 from core.ports import DEVICES, Classifier, Detector, SubtypeClassifier
+from core.reading.view import Plan
 from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
 
@@ -66,6 +67,7 @@ class Question:
         mpp: µm per pixel that overrides the slide's own.
         backend: pixel library.
         again: make a new run.
+        plan: what is counted; None for what the protocol asks for.
     """
 
     protocol: Protocol
@@ -73,6 +75,7 @@ class Question:
     mpp: float | None = None
     backend: Backend = "auto"
     again: bool = False
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def analyse_slide(
     )
     fresh = tuple(warning for warning in models.warnings if warning not in warned)
     summary = replace(summary, notes=summary.notes + fresh)
-    count = count_run(store, summary, question.protocol)
+    count = count_run(store, summary, question.protocol, question.plan)
     save_count(store, summary, count)
     return SlideResult(summary, count, summary_row(slide, summary, count))
 
@@ -260,11 +263,15 @@ def _area_is_full(count: MitoticCount) -> bool:
 
 
 def _shape_name(count: MitoticCount) -> str:
-    if count.placement.whole_tissue:
-        return "whole tissue"
-    shape = count.shape
-    square = shape.kind == "rectangle" and shape.width_um == shape.height_um
-    return "square" if square else shape.kind
+    area, rule = count.area, count.protocol.fields
+    if area.kind == "tissue":
+        return "whole tumour" if area.state == "accepted" else "whole tissue"
+    if area.kind == "fields":
+        kind = "contiguous" if rule is not None and rule.contiguous else "free"
+        name = f"{len(area.fields0)} fields, {kind}"
+        return f"{name}, highest of {len(area.sets)} sets" if area.sets else name
+    square = area.kind == "rectangle" and abs(area.width_um - area.height_um) < 1e-6
+    return "square" if square else area.kind
 
 
 def _category_note(count: MitoticCount) -> str:

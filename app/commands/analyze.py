@@ -1,7 +1,7 @@
 """`mitoscope analyze SLIDE…`: from slides to mitotic counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,6 +12,7 @@ from app.analysing import Models, Question, SlideResult
 from app.laboratory import chosen_store
 from app.progress_bar import ProgressBar
 from app.stopping import ctrl_c_cancels
+from core.analysis.count import check_plan
 from core.cancel import Cancelled, CancelToken
 from core.counting.protocols import (
     CUSTOM_PROTOCOL,
@@ -23,10 +24,12 @@ from core.counting.protocols import (
 )
 from core.errors import InputError, StoreError, UserError
 from core.exchange.csv import RESEARCH_USE
+from core.reading.view import Plan
 from core.slides.choice import BACKENDS, Backend
 from core.store import Store, open_store
 
 FAILED, STOPPED = 2, 130
+AREAS: dict[str, Plan] = {"one": "one", "fields": "fields", "whole-tumour": "whole"}
 
 
 def analyze(
@@ -46,6 +49,13 @@ def analyze(
     shape: Annotated[
         str | None,
         typer.Option(metavar="S", help="circle, square or rectangle-W:H, for custom."),
+    ] = None,
+    area: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="one, fields or whole-tumour, where the protocol allows it.",
+        ),
     ] = None,
     field_diameter: Annotated[
         float | None,
@@ -79,7 +89,8 @@ def analyze(
     """
     analysing.check_device(device)
     rule = chosen_protocol(protocol, area_mm2, shape, field_diameter)
-    question = _question(slides, rule, region, mpp, backend, again=again)
+    plan = _plan(area, rule)
+    question = replace(_question(slides, rule, region, mpp, backend, again=again), plan=plan)
     path = chosen_store(store)
     if out is not None:
         analysing.make_folder(out)
@@ -100,6 +111,21 @@ def analyze(
         raise typer.Exit(STOPPED)
     if batch.failures:
         raise typer.Exit(FAILED)
+
+
+def _plan(area: str | None, protocol: Protocol) -> Plan | None:
+    """What `--area` asks for; None without it.
+
+    Raises:
+        InputError: there is no such area.
+        ProtocolError: the protocol does not allow it.
+    """
+    if area is None:
+        return None
+    if area not in AREAS:
+        raise InputError(f"There is no count area {area!r}.", f"Choose {', '.join(AREAS)}.")
+    check_plan(protocol, AREAS[area])
+    return AREAS[area]
 
 
 def chosen_protocol(

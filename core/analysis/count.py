@@ -1,12 +1,13 @@
 """From a finished run to its mitotic count by a protocol.
 
 A candidate is a mitosis by its verdict, else by its label; a hand-placed point by its verdict. The
-count area is placed where it holds the most of them. Where the tissue in the regions is smaller
-than the count area, all of it is counted and categories of a fixed area are withheld.
+count area is placed as the desk proposes it (`core.reading.counting`): where it holds the most of
+them, without what is excluded or could not be read. Where the tissue in the regions is smaller than
+the count area, all of it is counted and categories of a fixed area are withheld.
 """
 
-from dataclasses import dataclass
-from math import ceil, nan
+from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 import shapely
@@ -14,17 +15,24 @@ from numpy.typing import NDArray
 
 from core.analysis.pipeline import RunSummary
 from core.counting.expectation import IS_MITOSIS, IS_NOT, OPEN
-from core.counting.hotspot import Placement, place_count_area
 from core.counting.protocols import Protocol
-from core.counting.shapes import CountShape
-from core.counting.statistics import Categorisation, CountStatistics, RateInterval, count_statistics
-from core.errors import SlideError
-from core.geometry import Mpp, to_px0
+from core.counting.statistics import (
+    AREA_TOLERANCE,
+    Categorisation,
+    CountStatistics,
+    RateInterval,
+    count_statistics,
+)
+from core.errors import ProtocolError, SlideError
+from core.geometry import Mpp
+from core.reading.area_store import region_polygon0
+from core.reading.areas import holds, tissue_area
+from core.reading.counting import make_proposer
+from core.reading.field_areas import plans
+from core.reading.ground import Ground, ground_in
+from core.reading.view import AreaView, Plan
 from core.review import PointState, carry_verdicts, current_states, is_atypical, is_mitosis
 from core.store import CountRecord, Store, VerdictRecord
-
-# Below this share of tissue in the count area only the tissue counts as counted area.
-COVERED_ENOUGH = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +41,8 @@ class MitoticCount:
 
     Attributes:
         protocol: the rule.
-        shape: the count area's outline.
-        placement: where it lies; whole tissue where that is smaller.
+        area: where it was counted; of several sets of fields the one that holds the most.
+        sets: mitoses in each set, where there are several.
         mitoses_um: (N, 2) float64, all mitoses of the slide, µm.
         statistics: the count with its interval and category, and how sure they are.
         atypical: of the mitoses in the count area, those called atypical by their verdict, else by
@@ -42,17 +50,19 @@ class MitoticCount:
         states: of points with verdicts, by point id.
         mpp: the slide's pixel size.
         notes: what the reader of the result must know.
+        inside0: level-0 places of the candidates and hand-placed points in the count area.
     """
 
     protocol: Protocol
-    shape: CountShape
-    placement: Placement
+    area: AreaView
+    sets: tuple[int, ...]
     mitoses_um: NDArray[np.float64]
     statistics: CountStatistics
     atypical: int | None
     states: dict[int, PointState]
     mpp: Mpp
     notes: tuple[str, ...]
+    inside0: frozenset[tuple[float, float]]
 
     @property
     def interval(self) -> RateInterval:
@@ -70,109 +80,113 @@ class MitoticCount:
         return self.interval.count
 
     @property
+    def whole_tissue(self) -> bool:
+        """Whether all tissue was counted: it is smaller than the count area, or was asked for."""
+        return self.area.kind == "tissue"
+
+    @property
     def centre0(self) -> tuple[float, float] | None:
         """Centre of the count area, level-0 pixels; None where all tissue was counted."""
-        if self.placement.whole_tissue:
-            return None
-        x_um, y_um = self.placement.spots[0].centre_um
-        return x_um / self.mpp.x, y_um / self.mpp.y
+        return None if self.whole_tissue else self.area.centre0
 
     def holds(self, x0: float, y0: float) -> bool:
-        """Whether a level-0 point lies in the count area."""
-        return bool(self.placement.holds(np.array([[x0 * self.mpp.x, y0 * self.mpp.y]]))[0])
+        """Whether a candidate or hand-placed point at this level-0 place is in the count area."""
+        return (x0, y0) in self.inside0
 
 
-def count_run(store: Store, summary: RunSummary, protocol: Protocol) -> MitoticCount:
+def count_run(
+    store: Store, summary: RunSummary, protocol: Protocol, plan: Plan | None = None
+) -> MitoticCount:
     """Place the count area of a protocol on a finished run and count.
 
     Verdicts of earlier runs of the slide are carried to this run first. Tissue whose windows could
     not be read was not counted: it is no part of the count area.
 
+    Args:
+        store: that holds the run.
+        summary: of the run.
+        protocol: the rule.
+        plan: one outline, fields or the whole tumour; None for what the protocol asks for.
+
     Raises:
         SlideError: no window with tissue could be read.
+        ProtocolError: the protocol does not let this plan be counted.
     """
-    run, area = summary.run, summary.plan.area
-    mpp = area.mpp
+    check_plan(protocol, plan)
+    run, mpp = summary.run, summary.plan.area.mpp
     carry_verdicts(store, run.id, mpp)
     states = current_states(store.iter_verdicts(run.slide_id))
     found = _figures(store, summary, states)
-    places_um = found.places0 * (mpp.x, mpp.y)
-    mitoses_um = places_um[found.mitosis]
-    shape = protocol.shape
-    tissue = area.tissue
-    searched = area.tissue_in_region()
-    read = searched & ~_unread_cells(summary)
-    if not read.any():
+    ground = _ground(summary)
+    x0, y0 = found.places0.T
+    spots = make_proposer(ground, protocol, None if plan == "whole" else plan)
+    places = spots.spots_of(x0[found.mitosis], y0[found.mitosis])
+    area = spots.area(places)
+    if plan == "whole":
+        area = tissue_area(ground, protocol, state="accepted")
+    assert area is not None  # there is tissue, see `_ground`
+    sets = tuple(
+        int(np.count_nonzero(holds(one, ground, x0, y0) & found.mitosis)) for one in area.sets
+    )
+    if sets:
+        area = replace(area.sets[int(np.argmax(sets))], sets=area.sets)
+    inside = holds(area, ground, x0, y0)
+    asked = run.subtype is not None or bool(found.atypical.any())
+    at_most = places[0].at_most if places and area.kind == "fields" else None
+    return MitoticCount(
+        protocol=protocol,
+        area=area,
+        sets=sets,
+        mitoses_um=found.places0[found.mitosis] * (mpp.x, mpp.y),
+        statistics=_statistics(found, inside, area, protocol),
+        atypical=int(np.count_nonzero(found.atypical & inside)) if asked else None,
+        states=states,
+        mpp=mpp,
+        notes=_notes(summary, protocol, area, sets, at_most),
+        inside0=frozenset((x, y) for x, y in found.places0[inside].tolist()),
+    )
+
+
+def check_plan(protocol: Protocol, plan: Plan | None) -> None:
+    """Refuse what a protocol does not let be counted.
+
+    Raises:
+        ProtocolError: naming what it does.
+    """
+    if plan is None or plan in plans(protocol):
+        return
+    if plan == "whole":
+        raise ProtocolError(
+            f"{protocol.name!r} holds for {protocol.area_mm2:.4g} mm²: the whole tumour cannot be "
+            "counted by it.",
+            "Choose a protocol that states a rate, such as breast_mm2.",
+        )
+    raise ProtocolError(
+        f"{protocol.name!r} cannot be counted in this way.",
+        f"It lets be counted: {', '.join(plans(protocol))}.",
+    )
+
+
+def _ground(summary: RunSummary) -> Ground:
+    """Readable tissue of the regions that were analysed."""
+    area, grid = summary.plan.area, summary.plan.grid
+    failed0 = [grid.window(one.col, one.row).core0.polygon() for one in summary.failed]
+    where0 = area.region0 if area.limited else None
+    ground = ground_in(area.tissue, area.mpp, where0, failed0)
+    if not ground.read.any():
         raise SlideError(
             f"None of the {len(summary.failed)} windows on tissue could be read.",
             "The file is damaged: copy it again from the scanner and use --again.",
         )
-    placement = place_count_area(
-        mitoses_um,
-        shape,
-        read,
-        (tissue.cell0_x * mpp.x, tissue.cell0_y * mpp.y),
-        (tissue.origin0[0] * mpp.x, tissue.origin0[1] * mpp.y),
-    )
-    share_read = float(np.count_nonzero(read) / np.count_nonzero(searched))
-    counted_mm2 = _counted_mm2(placement, area.area_mm2() * share_read)
-    return MitoticCount(
-        protocol=protocol,
-        shape=shape,
-        placement=placement,
-        mitoses_um=mitoses_um,
-        statistics=_statistics(found, placement.holds(places_um), placement, counted_mm2, protocol),
-        atypical=(
-            int(np.count_nonzero(found.atypical & placement.holds(places_um)))
-            if run.subtype is not None or found.atypical.any()
-            else None
-        ),
-        states=states,
-        mpp=mpp,
-        notes=_notes(summary, protocol, placement, counted_mm2),
-    )
-
-
-def _counted_mm2(placement: Placement, tissue_mm2: float) -> float:
-    """The area to which the count refers, mm².
-
-    A count area that is mostly tissue counts as a whole, as in a microscope's field. One that lies
-    over a core or a fragment narrower than itself counts for the tissue in it only: its categories
-    are then withheld, as those of any area that is not the planned one.
-
-    Args:
-        placement: where the count area lies.
-        tissue_mm2: all the tissue that was read, measured finer than by whole cells.
-    """
-    if placement.whole_tissue:
-        return tissue_mm2
-    scarce = placement.covered_mm2 < COVERED_ENOUGH * placement.counted_area_mm2
-    return placement.covered_mm2 if scarce else placement.counted_area_mm2
-
-
-def _unread_cells(summary: RunSummary) -> NDArray[np.bool_]:
-    """(h, w) bool: cells of the tissue mask whose centre lies in a window that failed."""
-    tissue, grid = summary.plan.area.tissue, summary.plan.grid
-    unread = np.zeros(tissue.mask.shape, dtype=np.bool_)
-    for window in summary.failed:
-        core = grid.window(window.col, window.row).core0
-        columns, rows = (
-            slice(*(max(0, ceil((end0 - origin0) / cell0 - 0.5)) for end0 in ends0))
-            for ends0, origin0, cell0 in (
-                ((core.x0, core.x1), tissue.origin0[0], tissue.cell0_x),
-                ((core.y0, core.y1), tissue.origin0[1], tissue.cell0_y),
-            )
-        )
-        unread[rows, columns] = True
-    return unread
+    return ground
 
 
 def save_count(store: Store, summary: RunSummary, count: MitoticCount) -> CountRecord:
     """Propose the count in the store, with its count area; the same count is not added twice."""
     run = summary.run
     region_id = None
-    if count.placement.spots:
-        polygon0 = to_px0(count.placement.spots[0].polygon_um, count.mpp)
+    if not count.whole_tissue:
+        polygon0 = region_polygon0(count.area)
         region_id = store.add_region(
             run.slide_id, "count_area", polygon0.wkb, properties={"protocol": count.protocol.id}
         )
@@ -257,52 +271,53 @@ def _figures(store: Store, summary: RunSummary, states: dict[int, PointState]) -
 
 
 def _statistics(
-    found: _Figures,
-    inside: NDArray[np.bool_],
-    placement: Placement,
-    counted_mm2: float,
-    protocol: Protocol,
+    found: _Figures, inside: NDArray[np.bool_], area: AreaView, protocol: Protocol
 ) -> CountStatistics:
     probability = found.probability[inside]
     return count_statistics(
-        placement.counted,
-        counted_mm2,
+        int(np.count_nonzero(found.mitosis & inside)),
+        area.counted_mm2,
         protocol,
         probability,
         found.decided[inside],
         to_review=probability >= found.review_threshold,
-        hot_spot=not placement.whole_tissue,
+        hot_spot=area.kind != "tissue",
     )
 
 
 def _notes(
-    summary: RunSummary, protocol: Protocol, placement: Placement, counted_mm2: float
+    summary: RunSummary,
+    protocol: Protocol,
+    area: AreaView,
+    sets: tuple[int, ...],
+    at_most: int | None,
 ) -> tuple[str, ...]:
     notes = []
     if not protocol.verified:
         notes.append(f"the protocol {protocol.id} was not checked against its source")
-    if placement.spots and protocol.fields is not None and not protocol.fields.contiguous:
+    if at_most is not None:
         notes.append(
-            f"the {protocol.fields.count} fields lie side by side in one outline; the protocol "
-            "lets them lie apart, where they may hold more"
+            f"the {len(area.fields0)} fields were placed one after another; no "
+            f"{len(area.fields0)} fields hold more than {at_most} mitoses"
         )
-    if placement.whole_tissue:
+    if sets:
+        notes.append(f"mitoses in each set: {', '.join(map(str, sets))}; the highest is the count")
+    short_mm2 = protocol.area_mm2 - area.counted_mm2
+    short = f"{short_mm2:.2f} mm² short of {protocol.area_mm2:.4g} mm²"
+    if area.kind == "tissue" and area.state == "proposed":
         which = "tissue that could be read" if summary.failed else "tissue"
         notes.append(
-            f"the {which} is smaller than the count area: all {counted_mm2:.2f} mm² were counted, "
-            f"{protocol.area_mm2 - counted_mm2:.2f} mm² short of {protocol.area_mm2:g} mm²"
+            f"the {which} is smaller than the count area: all {area.counted_mm2:.2f} mm² were "
+            f"counted, {short}"
         )
-    elif counted_mm2 < placement.counted_area_mm2:
+    elif area.kind != "tissue" and short_mm2 > AREA_TOLERANCE * protocol.area_mm2:
         notes.append(
             f"no {'readable ' if summary.failed else ''}piece of tissue fills the count area: only "
-            f"the {counted_mm2:.2f} mm² of tissue in it were counted, "
-            f"{protocol.area_mm2 - counted_mm2:.2f} mm² short of {protocol.area_mm2:g} mm²"
+            f"{area.counted_mm2:.2f} mm² in it were counted, {short}"
         )
-    if summary.failed and placement.spots:
-        spot0 = to_px0(placement.spots[0].polygon_um, summary.plan.area.mpp)
-        grid = summary.plan.grid
-        cores = [grid.window(window.col, window.row).core0 for window in summary.failed]
-        inside = sum(spot0.intersects(core.polygon()) for core in cores)
-        if inside:
-            notes.append(f"unreadable windows in the count area: {inside}")
+    grid = summary.plan.grid
+    cores = [grid.window(window.col, window.row).core0 for window in summary.failed]
+    inside = sum(area.polygon0.intersects(core.polygon()) for core in cores)
+    if inside and area.kind != "tissue":
+        notes.append(f"unreadable windows in the count area: {inside}")
     return tuple(notes)

@@ -6,7 +6,7 @@ counts:
 - Parts outside the tumour region, excluded parts and windows that could not be read are always cut
   out of the count area, and nothing in them counts.
 - What is left counts as a whole if it is mostly tissue, as a microscope's field does; else only the
-  tissue in it counts (the same rule as in `core.analysis.count`).
+  tissue in it counts.
 - It lies on one piece of tissue: that of which it holds the most, or on which a hot spot was found.
   Only this piece's tissue and figures count; a figure off the tissue belongs to the nearest piece.
   An unlocked area counts on all pieces.
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
-from core.analysis.count import COVERED_ENOUGH
 from core.counting.protocols import Protocol
 from core.counting.shapes import CountShape
 from core.geometry import UM2_PER_MM2, Mpp, to_px0
@@ -31,6 +30,8 @@ from core.slides.tissue import Tissue
 
 Kind = Literal["rectangle", "circle"]
 Floats = NDArray[np.float64]
+# Below this share of tissue in the count area only the tissue counts as counted area.
+COVERED_ENOUGH = 0.9
 # No side of a count area is longer than this many times the other.
 MAX_ASPECT = 20.0
 # Of areas that are sums of clipped cells.

@@ -115,7 +115,13 @@ def make_ground(
         regions: of the slide; count areas among them are passed over.
         failed0: windows that could not be read, level-0 pixels.
     """
-    where0 = search_region0(regions)
+    return ground_in(tissue, mpp, search_region0(regions), failed0)
+
+
+def ground_in(
+    tissue: Tissue, mpp: Mpp, where0: BaseGeometry | None, failed0: Sequence[BaseGeometry] = ()
+) -> Ground:
+    """The same, with tumour less excluded regions as one geometry; None for everywhere."""
     unread0 = shapely.union_all(list(failed0)) if failed0 else None
     for area0 in (where0, unread0):
         if area0 is not None:
@@ -134,7 +140,7 @@ def make_ground(
 
 
 def read_mm2(ground: Ground) -> float:
-    """All the readable tissue in the regions, as `core.analysis.count` measures it."""
+    """All the readable tissue in the regions, to a cell of its mask."""
     tissue, read = ground.tissue, int(np.count_nonzero(ground.read))
     if ground.where0 is None:
         # The tissue's own area is finer than whole cells at the slide's edge.

@@ -7,11 +7,11 @@ import pytest
 from blobs import TISSUE_RGB, BlobClassifier, BlobDetector, blob_slide
 from scipy import ndimage
 
-from core.analysis.count import count_run
+from core.analysis.count import count_run, save_count
 from core.analysis.pipeline import analyze
 from core.analysis.planning import AnalysisRequest
-from core.counting.protocols import Category, custom_protocol
-from core.errors import SlideError
+from core.counting.protocols import Category, FieldRule, custom_protocol
+from core.errors import ProtocolError, SlideError
 from core.slides.pyramid import write_pyramid
 from core.slides.reader import SlideReadError, open_slide
 from core.store import open_store
@@ -63,7 +63,7 @@ def test_tissue_that_could_not_be_read_is_not_counted_area(made, store):
         count = count_run(store, summary, protocol(0.1))
     tissue_mm2 = summary.plan.area.area_mm2()
     assert summary.failed
-    assert count.placement.whole_tissue
+    assert count.whole_tissue
     assert count.interval.area_mm2 < 0.7 * tissue_mm2
     assert count.category.category is None
     assert any("could be read is smaller" in note for note in count.notes)
@@ -78,7 +78,11 @@ def test_the_count_area_avoids_what_could_not_be_read(made, store):
     )
     assert count.centre0 is not None
     assert count.centre0[0] > unread0 + 200
-    assert count.interval.area_mm2 == pytest.approx(0.02)
+    # A corner of it that could not be read is cut out, and said.
+    assert 0.95 * 0.02 <= count.interval.area_mm2 < 0.02
+    assert count.category.category is None
+    assert any("short of" in note for note in count.notes)
+    assert any("unreadable windows" in note for note in count.notes)
 
 
 def test_a_slide_of_which_nothing_can_be_read_has_no_count(made, store):
@@ -97,7 +101,7 @@ def test_a_core_narrower_than_the_count_area_counts_for_its_tissue_only(tmp_path
     with open_slide(path) as slide:
         summary = analysed(slide, store)
         count = count_run(store, summary, protocol(0.04))  # 200 µm square on a core of 100 µm
-    assert not count.placement.whole_tissue
+    assert not count.whole_tissue
     assert 0.018 < count.interval.area_mm2 < 0.025
     assert count.category.category is None
     assert any("short of" in note for note in count.notes)
@@ -109,3 +113,39 @@ def test_a_candidate_lies_in_the_count_area_if_it_was_counted(made, store):
         count = count_run(store, summary, protocol(0.02))
     called = [row for row in store.iter_candidates(summary.run.id) if row.label == "mitosis"]
     assert sum(count.holds(row.x0, row.y0) for row in called) == count.mitoses > 0
+
+
+def test_fields_and_whole_tumours_are_counted_where_the_protocol_allows_it(made, store):
+    with open_slide(made) as slide:
+        summary = analysed(slide, store)
+    fields = dataclasses.replace(protocol(0.02), fields=FieldRule(10, 0.002, contiguous=False))
+    count = count_run(store, summary, fields)
+    assert (count.area.kind, len(count.area.fields0)) == ("fields", 10)
+    assert count.interval.area_mm2 == pytest.approx(0.02, rel=0.05)
+    called = [row for row in store.iter_candidates(summary.run.id) if row.label == "mitosis"]
+    assert sum(count.holds(row.x0, row.y0) for row in called) == count.mitoses > 0
+    assert any("no 10 fields hold more than" in note for note in count.notes)
+    one = count_run(store, summary, fields, "one")
+    assert one.area.kind == "rectangle"
+    assert one.mitoses <= count.mitoses
+    saved = save_count(store, summary, count)
+    assert saved == save_count(store, summary, count)
+    assert saved.region_id is not None
+    with pytest.raises(ProtocolError, match="whole tumour cannot"):
+        count_run(store, summary, fields, "whole")
+    rate = dataclasses.replace(fields, fixed_area=False, fields=None)
+    whole = count_run(store, summary, rate, "whole")
+    assert whole.mitoses == len(called)
+    assert whole.interval.area_mm2 == pytest.approx(summary.plan.area.area_mm2())
+    assert whole.category.category is not None
+    assert not any("smaller" in note for note in whole.notes)
+
+
+def test_of_several_sets_the_highest_is_the_count(made, store):
+    with open_slide(made) as slide:
+        summary = analysed(slide, store)
+    rule = dataclasses.replace(protocol(0.008), fields=FieldRule(4, 0.002, contiguous=True), sets=3)
+    count = count_run(store, summary, rule)
+    assert len(count.sets) == len(count.area.sets) > 1
+    assert count.mitoses == max(count.sets)
+    assert any("the highest is the count" in note for note in count.notes)

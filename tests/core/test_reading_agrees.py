@@ -1,5 +1,7 @@
 """The desk's area and count are those that the command line finds on the same run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from blobs import BlobClassifier, BlobDetector, blob_slide
@@ -8,7 +10,7 @@ from reading_ground import figures_at
 from core.analysis.count import count_run
 from core.analysis.pipeline import analyze
 from core.analysis.planning import AnalysisRequest
-from core.counting.protocols import custom_protocol, get_protocol
+from core.counting.protocols import FieldRule, custom_protocol, get_protocol
 from core.reading.areas import holds
 from core.reading.counting import count_view, make_proposer
 from core.reading.ground import make_ground
@@ -30,8 +32,14 @@ def summary_and_store(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "protocol",
-    [get_protocol("vet_std"), custom_protocol(0.03), custom_protocol(0.02, "circle")],
-    ids=["whole tissue", "rectangle", "circle"],
+    [
+        get_protocol("vet_std"),
+        custom_protocol(0.03),
+        custom_protocol(0.02, "circle"),
+        replace(custom_protocol(0.03), fields=FieldRule(10, 0.003, contiguous=False)),
+        replace(custom_protocol(0.012), fields=FieldRule(4, 0.003, contiguous=True), sets=2),
+    ],
+    ids=["whole tissue", "rectangle", "circle", "free fields", "sets of fields"],
 )
 def test_desk_and_command_line_agree(summary_and_store, protocol):
     summary, store = summary_and_store

@@ -108,7 +108,7 @@ def test_atypical_ones_are_counted_by_verdict_else_by_label(slide, store, tmp_pa
     protocol = get_protocol("breast_mm2")
     by_model = count_run(store, summary, protocol)
     labels = [row.label for row in store.iter_candidates(summary.run.id)]
-    assert by_model.placement.whole_tissue
+    assert by_model.whole_tissue
     assert by_model.atypical == labels.count("atypical") > 0
     row = next(r for r in store.iter_candidates(summary.run.id) if r.label == "atypical")
     slide_id, reader = summary.run.slide_id, store.add_reader("Ada")

@@ -142,23 +142,18 @@ def _own_slide(stored: StoredSlide, path: Path | None) -> Iterator[Slide]:
 def _reader(store: Store, stored: StoredSlide, name: str | None) -> ReaderRecord:
     """Whose draft it is: the one named, else the only one who gave verdicts on the slide."""
     known = {reader.id: reader for reader in store.readers()}
+    if name is not None and not known and not store.read_only:
+        return ReaderRecord(store.add_reader(name), name)
+    names = ", ".join(reader.name for reader in known.values())
     if name is not None:
         found = [reader for reader in known.values() if reader.name == name]
         if not found:
-            raise InputError(
-                f"The store has no reader {name!r}.",
-                f"Known: {', '.join(reader.name for reader in known.values()) or 'nobody'}.",
-            )
+            raise InputError(f"The store has no reader {name!r}.", f"Known: {names or 'nobody'}.")
         return found[0]
     said = {verdict.reader_id for verdict in store.iter_verdicts(stored.id)}
     reading = [known[reader_id] for reader_id in sorted(said)] or list(known.values())
     if len(reading) == 1:
         return reading[0]
     if not reading:
-        raise InputError(
-            "Nobody has read this slide yet.", "Open it in the desktop, or use `mitoscope analyze`."
-        )
-    raise InputError(
-        "Several readers read this slide.",
-        f"Say whose count with --reader: {', '.join(reader.name for reader in reading)}.",
-    )
+        raise InputError("Nobody has read this slide yet.", "Say whose draft it is with --reader.")
+    raise InputError("Several readers read this slide.", f"Say whose count with --reader: {names}.")

@@ -105,8 +105,8 @@ def missing_signs(report: Report) -> str:
         layout.createLine()
         layout.endLayout()
         units = text.encode("utf-16-le")  # Qt's indices are of these
-        for run in layout.glyphRuns():
-            for glyph, at in zip(run.glyphIndexes(), run.stringIndexes(), strict=False):
+        for run in layout.glyphRuns(-1, -1, QTextLayout.GlyphRunRetrievalFlag.RetrieveAll):
+            for glyph, at in zip(run.glyphIndexes(), run.stringIndexes(), strict=True):
                 if glyph == 0:  # a font's own sign for what it does not have
                     pair = units[2 * at : 2 * at + 4]
                     missing[pair.decode("utf-16-le", "ignore")[:1]] = None

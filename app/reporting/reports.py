@@ -145,6 +145,8 @@ class Reports(QObject):
 
 def plain_name(name: str) -> str:
     """A slide's name as part of a file's name, without its suffix."""
-    stem = Path(name).stem if Path(name).suffix.lower() in _SLIDES else name
+    stem, dot, suffix = name.rpartition(".")
+    if f"{dot}{suffix}".lower() not in _SLIDES:
+        stem = name
     kept = "".join(c if c.isalnum() or c in " -_." else "-" for c in stem).strip(" .")
     return kept or "slide"

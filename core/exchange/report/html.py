@@ -75,20 +75,21 @@ td.strong { font-weight: 600; }
 ul.ticks { list-style: none; margin: 0; padding: 0; }
 ul.ticks li { padding: .12rem 0 .12rem 1.9rem; text-indent: -1.9rem; break-inside: avoid; }
 ul.ticks span { display: inline-block; width: 1.9rem; text-indent: 0; font-weight: 600; }
-p.note { color: #41464d; font-size: .92rem; margin: .6rem 0 0; }
+p.note { color: #41464d; font-size: .92em; margin: .6rem 0 0; }
 figure { margin: .7rem 0 0; break-inside: avoid; }
 figure img { display: block; max-width: 100%; width: auto; height: auto;
   border: 1px solid #cfd3d8; }
 figure img.small { max-height: 26rem; }
 @media print { figure img.small { max-height: 88mm; } figure img.large { max-height: 170mm; } }
-figcaption { color: #41464d; font-size: .87rem; margin-top: .3rem; }
+figcaption { color: #41464d; font-size: .87em; margin-top: .3rem; }
 .crops { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr));
   gap: 1rem .9rem; margin-top: .8rem; }
 .crop { margin: 0; }
 .crop img, .crop .none { display: block; width: 100%; aspect-ratio: 1; }
 .crop .none { display: grid; place-items: center; color: #5a6068; background: #f2f3f5;
   border: 1px solid #cfd3d8; font-size: .85rem; }
-.crop p { margin: .2rem 0 0; font-size: .8rem; line-height: 1.3; overflow-wrap: anywhere; }
+figure + table { margin-top: .8rem; }
+.crop p { margin: .15em 0 0; font-size: .84em; line-height: 1.3; overflow-wrap: anywhere; }
 .crop p.top { display: flex; justify-content: space-between; }
 .crop .atypical { color: #006e8c; }
 @media print { body, main, footer { background: #fff; }

@@ -1,0 +1,186 @@
+"""The report in the desktop and from the command line."""
+
+import threading
+
+import pytest
+from desktops import guard_gui_thread
+from PySide6.QtWidgets import QFileDialog
+from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+
+from app.__main__ import main
+from app.panels.sign import sign_as_shown
+from app.reporting import making
+from app.reporting.reports import Reports, plain_name
+from core.exchange.report.model import DRAFT
+from core.slides.synthetic import render_demo_slide
+from core.store import open_store
+
+
+@pytest.fixture(scope="module")
+def slide_file(tmp_path_factory):
+    return small_slide(tmp_path_factory.mktemp("slides") / "Smith.tif")
+
+
+@pytest.fixture
+def room(qtbot, tmp_path, slide_file):
+    room = open_room(qtbot, tmp_path, slide_file)
+    yield room
+    close_room(room)
+
+
+@pytest.fixture
+def reports(room):
+    reports = Reports(room, lambda: {"Looked.": True})
+    yield reports
+    assert reports.shutdown()
+
+
+def made(qtbot, reports, path):
+    """Have a report made and wait for it; its text."""
+    with qtbot.waitSignal(reports.finished, timeout=LONG_MS) as blocker:
+        reports.make(path)
+    assert blocker.args == [str(path)]
+    return path.read_bytes()
+
+
+def read_and_sign(qtbot, room):
+    asked(qtbot, room, lambda desk: desk.set_all_tissue_is_tumour(True))
+    keys = room.view.figures.key.tolist()
+    asked(qtbot, room, lambda desk: desk.give(keys, "mitosis"))
+    shown = room.view.count
+    return asked(qtbot, room, lambda desk: sign_as_shown(desk, shown, {"Looked.": True}))
+
+
+def test_a_draft_is_made_with_the_ticks_of_the_panel(qtbot, room, reports, tmp_path):
+    page = made(qtbot, reports, tmp_path / "draft.html").decode()
+    assert DRAFT in page
+    assert "Looked." in page
+    assert "not ticked" not in page.partition("Checklist")[2].partition("<h2>")[0]
+
+
+def test_a_signed_count_is_made_on_another_thread(qtbot, room, reports, tmp_path, monkeypatch):
+    read_and_sign(qtbot, room)
+    offences = guard_gui_thread(monkeypatch)
+    threads = []
+    write = making.write_html
+
+    def watched(path, report):
+        threads.append(threading.current_thread().name)
+        write(path, report)
+
+    monkeypatch.setattr(making, "write_html", watched)
+    with qtbot.waitSignal(reports.finished, timeout=LONG_MS):
+        reports.make(tmp_path / "signed.html")
+    assert not offences
+    assert threads == ["report"]
+    page = (tmp_path / "signed.html").read_text(encoding="utf-8")
+    assert DRAFT not in page
+    assert "Signed by Ada" in page
+    assert made(qtbot, reports, tmp_path / "signed.pdf").startswith(b"%PDF")
+
+
+def test_a_hidden_name_stays_hidden(qtbot, room, reports, tmp_path):
+    room.set_hide_names(True)
+    page = made(qtbot, reports, tmp_path / "draft.html").decode()
+    assert room.opened.name in page
+    assert "Smith" not in page.partition("base64")[0]
+
+
+def test_signing_offers_the_report(qtbot, room, reports):
+    notes = []
+    reports.noted.connect(notes.append)
+    read_and_sign(qtbot, room)
+    qtbot.waitUntil(lambda: any("Report" in note for note in notes), timeout=LONG_MS)
+
+
+def test_the_dialog_proposes_a_name_and_gives_a_suffix(qtbot, room, reports, tmp_path, monkeypatch):
+    asked_for = []
+
+    def choose(_parent, _title, start, _filters):
+        asked_for.append(start)
+        return str(tmp_path / "mine"), "HTML (*.html)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    with qtbot.waitSignal(reports.finished, timeout=LONG_MS):
+        reports.ask()
+    assert asked_for[0].endswith("Smith-report.pdf")
+    assert (tmp_path / "mine.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_words(qtbot, room, reports, tmp_path):
+    (tmp_path / "file").write_text("")
+    with qtbot.waitSignal(reports.failed, timeout=LONG_MS) as blocker:
+        reports.make(tmp_path / "file" / "r.html")
+    assert "cannot be written" in blocker.args[0].message
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [("a/b:c.svs", "a-b-c"), ("Case 12.3", "Case 12.3"), ("王小明", "王小明"), ("..", "slide")],
+)
+def test_a_slides_name_makes_a_plain_file_name(name, plain):
+    assert plain_name(name) == plain
+
+
+# The command.
+
+
+@pytest.fixture
+def store_file(qtbot, tmp_path, slide_file):
+    """A store with one slide that Ada signed; its path and the slide's."""
+    room = open_room(qtbot, tmp_path, slide_file)
+    read_and_sign(qtbot, room)
+    close_room(room)
+    return tmp_path / "s.sqlite"
+
+
+def test_the_command_prints_the_signed_count(store_file, slide_file, tmp_path, capsys):
+    out = tmp_path / "out" / "r.html"
+    assert main(["report", str(slide_file), "--store", str(store_file), "--out", str(out)]) == 0
+    assert "signed" in capsys.readouterr().out
+    assert "Signed by Ada" in out.read_text(encoding="utf-8")
+    pdf = tmp_path / "r.pdf"
+    assert main(["report", "--slide-id", "1", "--store", str(store_file), "--out", str(pdf)]) == 0
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_the_command_prints_a_draft_by_another_protocol(store_file, slide_file, tmp_path, capsys):
+    out = tmp_path / "r.html"
+    command = ["report", str(slide_file), "--store", str(store_file), "--protocol", "melanoma"]
+    assert main([*command, "--out", str(out)]) == 0
+    assert "draft" in capsys.readouterr().out
+    assert DRAFT in out.read_text(encoding="utf-8")
+
+
+def test_a_signed_count_prints_without_its_slide(store_file, tmp_path):
+    with open_store(store_file) as store:
+        store.set_path(1, tmp_path / "gone.tif")
+    out = tmp_path / "r.html"
+    assert main(["report", "--slide-id", "1", "--store", str(store_file), "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "No picture of the slide" in page
+    assert str(tmp_path) not in page
+
+
+def test_another_file_in_its_place_gives_no_pictures(store_file, tmp_path):
+    other = render_demo_slide(tmp_path / "gone.tif", side_mm=0.3).path
+    with open_store(store_file) as store:
+        store.set_path(1, other)
+    out = tmp_path / "r.html"
+    assert main(["report", "--slide-id", "1", "--store", str(store_file), "--out", str(out)]) == 0
+    assert "another file lies where" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Name one slide"),
+        (["--slide-id", "9"], "no slide 9"),
+        (["--slide-id", "1", "--out", "r.docx"], "neither"),
+        (["--slide-id", "1", "--protocol", "nonsense"], "no protocol"),
+        (["--slide-id", "1", "--reader", "Zoe"], "no reader 'Zoe'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_words(store_file, capsys, options, message):
+    assert main(["report", *options, "--store", str(store_file)]) == 2
+    assert message in capsys.readouterr().err

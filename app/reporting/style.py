@@ -110,6 +110,8 @@ def page_font(points: float, *, bold: bool = False) -> QFont:
     """The page's font; Qt takes signs that its families lack from others of the computer."""
     font = QFont(["Noto Sans", "Segoe UI", "Helvetica Neue", "DejaVu Sans", "Arial"])
     font.setPointSizeF(points)
+    # Joined letters are copied and searched as one sign.
+    font.setFeature(QFont.Tag("liga"), 0)
     if bold:
         font.setWeight(QFont.Weight.DemiBold)
     return font

@@ -11,11 +11,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from core.counting.statistics import CountStatistics
 from core.geometry import Mpp
 from core.reading.counting import mitoses
 from core.reading.figures import verdict_word
-from core.reading.statistics import figure_statistics
-from core.reading.view import LABELS, VERDICTS, AreaView, CountView, DeskView, Figures
+from core.reading.view import LABELS, VERDICTS, DeskView, Figures
 from core.review import PointState
 from core.store.records import CalibrationRecord, ReaderRecord, RunRecord, VerdictRecord
 
@@ -39,7 +39,6 @@ def frozen_facts(
     """
     assert view.mpp is not None  # an area needs it
     assert view.count is not None
-    assert view.area is not None
     return {
         # The store sorts the keys of `checklist`.
         "checklist_order": list(view.count.protocol.checklist),
@@ -48,8 +47,7 @@ def frozen_facts(
         "calibration": _calibration(calibrations, readers),
         "windows": _windows(view),
         "run_times": None if view.run is None else _times(view.run),
-        "fields0": [field0.wkt for field0 in getattr(view.area, "fields0", ())],
-        **_statistics(view.figures, view.area, view.count),
+        **_statistics(view.count.statistics),
         "others": {
             readers[reader_id].name: number
             for reader_id, number in view.others.items()
@@ -58,9 +56,10 @@ def frozen_facts(
     }
 
 
-def _statistics(figures: Figures, area: AreaView, count: CountView) -> dict[str, Any]:
+def _statistics(found: CountStatistics | None) -> dict[str, Any]:
     """How sure the count is."""
-    found = figure_statistics(figures, area, count.protocol, count.tally.mitoses)
+    if found is None:
+        return {}
     expected = found.expected
     return {
         "expected": (
@@ -75,7 +74,6 @@ def _statistics(figures: Figures, area: AreaView, count: CountView) -> dict[str,
             }
         ),
         "chances": [list(pair) for pair in found.chances],
-        "elsewhere": found.elsewhere,
     }
 
 

@@ -161,7 +161,7 @@ def _draw(
     area = facts.area
     outline = shapely.from_wkt(area["outline0"]) if area["outline0"] else None
     outlines = pictures.Outlines(
-        regions.get("tumour", ()), regions.get("excluded", ()), outline, _fields(facts.details)
+        regions.get("tumour", ()), regions.get("excluded", ()), outline, _fields(area)
     )
     total, done = len(marks) + 2, 0
 
@@ -183,9 +183,9 @@ def _draw(
     return Drawn((whole,), (near,), tuple(crops))
 
 
-def _fields(details: Mapping[str, Any]) -> tuple[BaseGeometry, ...]:
+def _fields(area: Mapping[str, Any]) -> tuple[BaseGeometry, ...]:
     """The outlines of the fields, where the count area is made of single ones."""
-    return tuple(shapely.from_wkt(text) for text in details.get("fields0", ()))
+    return tuple(shapely.from_wkt(text) for text in area.get("fields0", ()))
 
 
 def _middle_bounds(area: Mapping[str, Any], mpp: Mpp) -> tuple[float, float, float, float]:

@@ -196,7 +196,7 @@ def _expectation(details: Mapping[str, Any]) -> list[Row]:
             f"{expected['mean']:.1f} ({level} interval {expected['low']} to {expected['high']}), "
             f"{_number(expected['open'], 'candidate')} still to review"
         )
-        rows.append(Row("Count to expect once all is reviewed", text))
+        rows.append(Row("Expected once all is reviewed", text))
     if chances := details.get("chances"):
         text = "; ".join(f"{signs(name)}: {_share(chance)}" for name, chance in chances)
         rows.append(Row("The true rate lies in", text))
@@ -204,9 +204,9 @@ def _expectation(details: Mapping[str, Any]) -> list[Row]:
 
 
 def _share(probability: float) -> str:
-    if 0 < probability < 0.001:
+    if probability < 0.001:
         return "under 0.1 %"
-    if 0.999 < probability < 1:
+    if probability > 0.999:
         return "over 99.9 %"
     return f"{100 * probability:.1f} %"
 
@@ -254,7 +254,10 @@ def area_rows(facts: Facts) -> tuple[Row, ...]:
         Row("Shape", _shape(area)),
         Row("Placed", _placed(facts)),
     ]
-    if area["shape"] != "tissue":
+    if sets := area.get("sets"):
+        each = ", ".join(str(number) for number in sets)
+        rows.append(Row("Sets of fields", f"{len(sets)}, with {each} mitoses; the highest counts"))
+    if area["shape"] in ("rectangle", "circle"):
         x, y = area["centre0"]
         rows.append(Row("Centre", f"x {x:.0f}, y {y:.0f} (level-0 pixels)"))
     kinds = Counter(region["kind"] for region in details["regions"])
@@ -269,7 +272,7 @@ def area_rows(facts: Facts) -> tuple[Row, ...]:
 
 def _planned(facts: Facts) -> str:
     planned, counted = facts.area["planned_mm2"], facts.area["counted_mm2"]
-    text = f"{planned:g} mm²"
+    text = f"{planned:.4g} mm²"
     if not _same_area(facts):
         kind = "more" if counted > planned else "short"
         text += f" ({abs(counted - planned):.2f} mm² {kind})"
@@ -277,23 +280,38 @@ def _planned(facts: Facts) -> str:
 
 
 def _shape(area: Mapping[str, Any]) -> str:
-    wide, high = area["width_um"], area["height_um"]
+    fields = len(area.get("fields0", ()))
     if area["shape"] == "tissue":
+        if area.get("plan") == "whole":
+            return "all readable tissue of the tumour"
         return "all readable tissue, which is smaller than the planned area"
-    if area["shape"] == "circle":
-        return f"circle, {wide:.0f} µm across"
-    text = f"rectangle, {wide:.0f} × {high:.0f} µm"
+    if fields:
+        one = _outline(area.get("field", "rectangle"), area)
+        return f"{_number(fields, 'field')}, each a {one}"
+    text = _outline(area["shape"], area)
     if area["angle_deg"]:
-        text += f", turned by {area['angle_deg']:g}°"
+        text += f", turned by {area['angle_deg']:.1f}°"
     return text if area["locked"] else f"{text}; area unlocked"
 
 
+def _outline(kind: str, area: Mapping[str, Any]) -> str:
+    wide, high = area["width_um"], area["height_um"]
+    return (
+        f"circle, {wide:.0f} µm across"
+        if kind == "circle"
+        else f"{kind}, {wide:.0f} × {high:.0f} µm"
+    )
+
+
 def _placed(facts: Facts) -> str:
-    if facts.area["shape"] == "tissue":
-        return "by Mitoscope, over all of the tissue"
-    by = "accepted by the reader" if facts.area["state"] == "accepted" else "proposed by Mitoscope"
+    area = facts.area
+    if area["shape"] == "tissue":
+        return "over all of the tissue"
+    by = "accepted by the reader" if area["state"] == "accepted" else "proposed by Mitoscope"
     spots = facts.details["spots"]
-    if spots and spots[0]["mitoses"] <= facts.count.mitoses:
+    # Sets of fields are found one field after another: only one outline is searched exactly.
+    exact = area.get("plan", "one") == "one"
+    if exact and spots and spots[0]["mitoses"] <= facts.count.mitoses:
         return f"{by}; no other place holds more (exact search)"
     return by
 

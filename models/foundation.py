@@ -48,12 +48,12 @@ class ClassAndMean(nn.Module):
 def build(entry: Backbone, *, random: bool = False) -> nn.Module:
     """See `models.registry.build_backbone`."""
     if random:
-        return _read_out(entry, timm_embedder(entry.architecture, **_arguments(entry)))
+        return _read_out(entry, timm_embedder(entry.architecture, **constructor_arguments(entry)))
     if entry.file:
-        network = timm_embedder(entry.architecture, **_arguments(entry))
+        network = timm_embedder(entry.architecture, **constructor_arguments(entry))
         network.load_state_dict(load_weights(weights_folder() / entry.file, entry.sha256))
     elif entry.package:
-        network = timm_embedder(entry.architecture, **_arguments(entry))
+        network = timm_embedder(entry.architecture, **constructor_arguments(entry))
         load_in_order(network, wheel_weights(entry.package))
     else:
         network = load(entry, hub.weights(entry))
@@ -68,15 +68,15 @@ def load(entry: Backbone, path: Path) -> nn.Module:
     """
     state = read_state(path)
     with torch.device("meta"):
-        network = timm_embedder(entry.architecture, **_arguments(entry))
+        network = timm_embedder(entry.architecture, **constructor_arguments(entry))
     # Buffers that no file holds (rotary positions, window indices) are computed where they live.
     if {name for name, _ in network.named_buffers()} - set(network.state_dict()):
-        network = timm_embedder(entry.architecture, **_arguments(entry))
+        network = timm_embedder(entry.architecture, **constructor_arguments(entry))
     load_strictly(network, state, entry, path.name)
     return network
 
 
-def _arguments(entry: Backbone) -> dict[str, Any]:
+def constructor_arguments(entry: Backbone) -> dict[str, Any]:
     """The constructor's arguments, words turned into classes."""
     arguments: dict[str, Any] = {
         key: _CLASSES.get(value, value) if isinstance(value, str) else value

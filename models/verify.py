@@ -120,10 +120,13 @@ def verify(entry: Backbone) -> Verification:
 
 
 def fixed_image() -> torch.Tensor:
-    """A picture (1, 3, IMAGE_PX, IMAGE_PX) in 0..1 that is the same everywhere: stains in waves."""
+    """A picture (1, 3, IMAGE_PX, IMAGE_PX) in 0..1 that is the same everywhere.
+
+    Broad waves of colour, and narrow ones that tell interpolations apart.
+    """
     y, x = np.mgrid[0:IMAGE_PX, 0:IMAGE_PX] / IMAGE_PX
     waves = [
-        mean + 0.2 * np.sin(2 * np.pi * (a * x + b * y))
+        mean + 0.12 * (np.sin(2 * np.pi * (a * x + b * y)) + np.sin(2 * np.pi * (43 * x + 37 * y)))
         for mean, a, b in ((0.75, 3, 1), (0.55, 2, 5), (0.7, 7, 4))
     ]
     return torch.from_numpy(np.rint(np.stack(waves) * 255) / 255).float()[None]

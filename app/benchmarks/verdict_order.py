@@ -167,10 +167,21 @@ def measure(
     token: CancelToken,
     verdicts: Sequence[int] = VERDICTS,
 ) -> list[OrderFigures]:
-    """Every order, seed by seed, on the same held-out slides."""
+    """Every order, seed by seed, on the same held-out slides.
+
+    Raises:
+        InputError: too few candidates or mitoses to hold slides out.
+    """
     found: dict[tuple[str, int], list[tuple[int, float, float, float]]] = {}
     first = fit_probe(start.embedding, start.mitosis, start.slide)
     folds = slide_folds(pool.mitosis, pool.slide, HELD_OUT_FOLDS)
+    mitoses = np.bincount(folds[pool.mitosis], minlength=HELD_OUT_FOLDS)
+    others = np.bincount(folds[~pool.mitosis], minlength=HELD_OUT_FOLDS)
+    if min(mitoses.min(), others.min()) < 1 or len(pool.mitosis) < max(verdicts):
+        raise InputError(
+            f"The detector found {len(pool.mitosis)} candidates, {int(pool.mitosis.sum())} of them "
+            f"mitoses: too few to hold out a third of the slides and read {max(verdicts)}."
+        )
     for seed in range(seeds):
         held_out = folds == seed % HELD_OUT_FOLDS
         test, read = pool.select(held_out), pool.select(~held_out)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -72,6 +73,8 @@ def classify(
     out: OutOption = Path("benchmark/classify"),
 ) -> None:
     """Networks × probe, LoRA, full × shares of the labels × seeds, as Ammeling et al. 2025."""
+    if find_spec("matplotlib") is None:  # said before hours of training, not after
+        raise InputError("The figures need matplotlib.", "pip install matplotlib")
     picked = _prepare(device)
     from app.benchmarks import classify_tables
     from app.benchmarks.classify_data import load
@@ -151,3 +154,18 @@ def verdict_order(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console(width=170).print(table)
+
+
+def adapt_speed(
+    models: Annotated[str, typer.Option(help="Backbones, by commas.")] = "efficientnet-lite0",
+    device: DeviceOption = "auto",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Alternated measurements.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Probe, embedding and LoRA steps beside the bare work; memory of LoRA and full training."""
+    picked = _prepare(device)
+    from app.benchmarks.adapt_speed import measure_adapt_speed
+    from app.benchmarks.report import show
+
+    rows = [measure_adapt_speed(name, picked, repeats=rounds) for name in _listed(models)]
+    show("Adapting", rows, as_json=as_json)

@@ -220,15 +220,28 @@ def scale(
 
 @benchmark_app.command("hotspot")
 def hotspot(
-    points: Annotated[Path, typer.Argument(help="CSV of x, y, label, filename.")],
+    points: Annotated[
+        Path, typer.Argument(help="CSV of x, y, label, filename; or the JSON of MIDOG++.")
+    ],
     rounds: RoundsOption = 5,
+    places: Annotated[
+        bool,
+        typer.Option("--places", help="Compare with areas placed at random; no times."),
+    ] = False,
+    area_mm2: Annotated[
+        float | None, typer.Option("--area-mm2", help="Of the count area, with --places.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The exact hot spot on real mitoses, slide by slide, beside a search on a 32-px grid."""
-    from app.commands.benchmark_hotspot import run
+    from app.commands.benchmark_hotspot import compare_places, run
 
+    if places or points.suffix.lower() == ".json":
+        compare_places(points, area_mm2=area_mm2, as_json=as_json)
+        return
     run(points, repeats=rounds, as_json=as_json)
 
 
 benchmark_app.command("classify")(benchmark_models.classify)
 benchmark_app.command("verdict-order")(benchmark_models.verdict_order)
+benchmark_app.command("adapt-speed")(benchmark_models.adapt_speed)

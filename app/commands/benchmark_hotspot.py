@@ -20,6 +20,15 @@ from rich.console import Console
 from rich.table import Table
 from scipy.signal import fftconvolve
 
+from app.benchmarks.placing import (
+    PlacingRow,
+    PlacingTotal,
+    measure,
+    read_midog,
+    slide_ground,
+    totals,
+)
+from core.counting.allowed import AllowedCentres
 from core.counting.hotspot import find_hot_spots
 from core.counting.protocols import get_protocol
 from core.counting.shapes import CountShape
@@ -28,6 +37,9 @@ from core.errors import InputError
 # Level-0 pixel size of the point sets in shared data (its README): Aperio ScanScope at 0.25 µm/px.
 POINTS_MPP = 0.25
 GRID_PX = 32
+MAST_CELLS = "canine mast cell tumour"
+# Half a frame of MIDOG++.
+FRAME_AREA_MM2 = 1.0
 SHAPES = ("rectangle-4:3", "circle")
 
 Points = NDArray[np.float64]
@@ -84,6 +96,25 @@ class ShapeTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacingBenchmark:
+    """What was compared.
+
+    Attributes:
+        area_mm2: of the count area.
+        placements: random ones of each slide.
+        rules: whose categories were compared, `tumour type: protocol`.
+        totals: by tumour type, and of all.
+        slides: each of them.
+    """
+
+    area_mm2: float
+    placements: int
+    rules: tuple[str, ...]
+    totals: tuple[PlacingTotal, ...]
+    slides: tuple[PlacingRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HotSpotBenchmark:
     """What was measured: every slide and the totals, one for each shape."""
 
@@ -106,7 +137,7 @@ def run(
     Raises:
         InputError: missing file, wrong columns, a place that is not a number, no mitoses.
     """
-    slides = read_points(points_csv)
+    slides = read_points(points_csv).mitoses
     area_mm2 = get_protocol().area_mm2
     rows = []
     for name, points_px in sorted(slides.items(), key=lambda item: (-len(item[1]), item[0])):
@@ -122,9 +153,74 @@ def run(
     return result
 
 
-def read_points(path: Path) -> dict[str, Points]:
-    """Places of the mitoses of each slide, (N, 2) float64 level-0 px, by file name."""
+def compare_places(
+    labels: Path,
+    *,
+    area_mm2: float | None = None,
+    placements: int = 2000,
+    mpp: float = POINTS_MPP,
+    as_json: bool = False,
+) -> PlacingBenchmark:
+    """Compare random, grid and exact placement on a label set, print the figures, return them.
+
+    Args:
+        labels: `ccmct_odael.csv` (whole slides of canine mast cell tumour, judged by the two-tier
+            grade) or `midogpp.json` (frames of 2 mm²; the breast ones judged per mm²).
+        area_mm2: of the count area; None: the protocol's on whole slides, 1 mm² in frames.
+        placements: random ones of each slide.
+        mpp: µm per level-0 pixel of whole slides.
+        as_json: print JSON instead of tables.
+
+    Raises:
+        InputError: missing or wrong file, or an area that does not fit.
+        ProtocolError: an impossible area.
+    """
+    frames = labels.suffix.lower() == ".json"
+    mast_cells, breast = get_protocol("dog_mct_kiupel"), get_protocol("breast_mm2")
+    area_mm2 = area_mm2 or (FRAME_AREA_MM2 if frames else mast_cells.area_mm2)
+    shape = CountShape.from_name(mast_cells.shape_name, area_mm2)
+    if frames:
+        grounds = read_midog(labels, shape)
+        rules = {"human breast cancer": breast.with_area(area_mm2)}
+    else:
+        points = read_points(labels)
+        found = (
+            slide_ground(name, MAST_CELLS, px * mpp, points.labelled[name] * mpp, shape)
+            for name, px in sorted(points.mitoses.items())
+        )
+        grounds = [ground for ground in found if ground is not None]
+        rules = {MAST_CELLS: mast_cells} if area_mm2 == mast_cells.area_mm2 else {}
+
+    def on_grid(
+        points_um: Points, shape: CountShape, allowed: AllowedCentres
+    ) -> tuple[float, float]:
+        return grid_search(points_um, shape, GRID_PX * mpp, allowed)
+
+    rows = tuple(
+        measure(ground, shape, on_grid, rules.get(ground.group), placements=placements)
+        for ground in grounds
+    )
+    names = tuple(f"{group}: {rule.id}" for group, rule in rules.items())
+    result = PlacingBenchmark(area_mm2, placements, names, totals(rows), rows)
+    if as_json:
+        typer.echo(json.dumps(asdict(result), indent=2))
+    else:
+        _print_places(result)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSlides:
+    """By file name, (N, 2) float64 level-0 px: mitoses, and all that is labelled."""
+
+    mitoses: dict[str, Points]
+    labelled: dict[str, Points]
+
+
+def read_points(path: Path) -> LabelledSlides:
+    """Places of the mitoses, and of mitoses and imposters, of slides that have mitoses."""
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    every: dict[str, list[tuple[float, float]]] = defaultdict(list)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -132,20 +228,24 @@ def read_points(path: Path) -> dict[str, Points]:
             if missing:
                 raise InputError(f"{path.name} lacks {', '.join(sorted(missing))}.")
             for line, row in enumerate(reader, start=2):
-                if row["label"] != "1":
-                    continue
                 try:
-                    found[row["filename"]].append((float(row["x"]), float(row["y"])))
+                    place = float(row["x"]), float(row["y"])
                 except (TypeError, ValueError) as error:
                     raise InputError(f"{path.name}, line {line}: x or y is no number.") from error
+                every[row["filename"]].append(place)
+                if row["label"] == "1":
+                    found[row["filename"]].append(place)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if not found:
         raise InputError(f"{path.name} holds no mitoses (label 1).")
-    return {name: np.array(places, dtype=np.float64) for name, places in found.items()}
+    mitoses = {name: np.array(places, dtype=np.float64) for name, places in found.items()}
+    return LabelledSlides(mitoses, {name: np.array(every[name]) for name in mitoses})
 
 
-def grid_search(points_um: Points, shape: CountShape, bin_um: float) -> tuple[float, float]:
+def grid_search(
+    points_um: Points, shape: CountShape, bin_um: float, allowed: AllowedCentres | None = None
+) -> tuple[float, float]:
     """Centre in µm that a search over whole bins proposes; the first of equals, by rows.
 
     Args:
@@ -153,6 +253,7 @@ def grid_search(points_um: Points, shape: CountShape, bin_um: float) -> tuple[fl
         shape: the count area; its box is rounded to whole bins, a circle to the bins whose
             centres it holds.
         bin_um: side of a bin.
+        allowed: where centres may lie; None for everywhere.
     """
     columns, rows = (max(1, round(side / bin_um)) for side in (shape.width_um, shape.height_um))
     kernel = np.ones((rows, columns))
@@ -166,6 +267,11 @@ def grid_search(points_um: Points, shape: CountShape, bin_um: float) -> tuple[fl
     image = np.zeros((bins[:, 1].max() + 1, bins[:, 0].max() + 1))
     np.add.at(image, (bins[:, 1], bins[:, 0]), 1)
     held = np.rint(fftconvolve(image, kernel, mode="full"))
+    if allowed is not None:
+        across = (first[0] + np.arange(held.shape[1]) - columns / 2 + 1) * bin_um
+        down = (first[1] + np.arange(held.shape[0]) - rows / 2 + 1) * bin_um
+        centres = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+        held[~allowed.contains(centres).reshape(held.shape)] = -1
     row, column = np.unravel_index(int(np.argmax(held)), held.shape)
     left, top = first[0] + column - columns + 1, first[1] + row - rows + 1
     return float((left + columns / 2) * bin_um), float((top + rows / 2) * bin_um)
@@ -228,3 +334,30 @@ def _print(result: HotSpotBenchmark) -> None:
             f"({total.densest_cpu_seconds * 1000:.0f} ms of processor time).",
             highlight=False,
         )
+
+
+def _print_places(result: PlacingBenchmark) -> None:
+    console = Console(width=150)
+    table = Table(
+        title=f"Loss against the exact hot spot of {result.area_mm2:g} mm² "
+        f"({result.placements} random areas a slide)"
+    )
+    heads = ("slides", "exact", "random", "grid", "grid at most", "grid misses")
+    changes = ("random changes category", "on most random areas", "grid changes it")
+    for column in ("tumour", *heads, *changes):
+        table.add_column(column, justify="left" if column == "tumour" else "right")
+    for total in result.totals:
+        shares = (total.random_changed, total.random_median_changed, total.grid_changed)
+        table.add_row(
+            total.group,
+            f"{total.slides}" + (f" (+{total.empty} empty)" if total.empty else ""),
+            f"{total.exact_mean:.1f}",
+            f"{total.random_lost:.1%}",
+            f"{total.grid_lost:.2%}",
+            f"{total.grid_lost_most:.1%}",
+            f"{total.grid_missed}",
+            *("" if share is None else f"{share:.1%}" for share in shares),
+        )
+    console.print(table)
+    if result.rules:
+        console.print(f"Categories: {'; '.join(result.rules)}.", highlight=False)

@@ -11,20 +11,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.case_list import CaseSlides
 from app.panels.checklist import Checklist
 from app.panels.choice import Choice
-from app.panels.count_number import CountNumber, differs
-from app.panels.count_parts import BlockerList, Note, PieceList, SpotList, label, line
+from app.panels.count_number import CountNumber
+from app.panels.count_parts import BlockerList, Note, PieceList, label, line
+from app.panels.count_place import AREA_MAGNIFICATION, CountPlace
 from app.panels.scrolled import fill_scrolled
 from app.panels.sign import ReopenDialog, SignDialog, sign_as_shown
 from app.room import Room
 from core.counting.protocols import Protocol
-from core.reading.view import SPOTS_OF_ALL, AreaView, Blocker, CountView, DeskView
+from core.reading.view import AreaView, Blocker, CountView, DeskView
 from core.store.records import CountRecord
 
-# At these magnifications a count area, or an unreadable window, fills most of the viewer.
-AREA_MAGNIFICATION, WINDOW_MAGNIFICATION = 5.0, 10.0
+# At this magnification an unreadable window fills most of the viewer.
+WINDOW_MAGNIFICATION = 10.0
 
 
 class CountPanel(QWidget):
@@ -47,7 +47,8 @@ class CountPanel(QWidget):
         self._room = room
         self._make_rule(protocols)
         self.number = CountNumber()
-        self._make_place()
+        self.number.certainty.figures_requested.connect(self._show_figures)
+        self.place = CountPlace(room)
         self._make_tissue()
         self._make_signature()
         self._lay_out()
@@ -76,22 +77,6 @@ class CountPanel(QWidget):
         self.analyse.clicked.connect(self.analysis_requested)
         self.trouble = Note("warning", self.calibrate, self.analyse)
 
-    def _make_place(self) -> None:
-        self.area_text, self.area_state = label(), label(faint=True)
-        self.follow = QPushButton(self.tr("Follow the best place again"))
-        self.follow.clicked.connect(self._use_proposal)
-        self.look_better = QPushButton(self.tr("Look"))
-        self.look_better.clicked.connect(self._look_at_better)
-        self.accept_better = QPushButton(self.tr("Count there"))
-        self.accept_better.clicked.connect(self._accept_better)
-        self.better = Note("warning", self.look_better, self.accept_better)
-        self.spots_title = label(strong=True)
-        self.spots = SpotList()
-        self.spots.chosen.connect(self._look_at_spot)
-        self.case = CaseSlides(self._room)
-        self.accept_spot = QPushButton(self.tr("Count at the chosen place"))
-        self.accept_spot.clicked.connect(self._accept_spot)
-
     def _make_tissue(self) -> None:
         self.tissue_title = label(self.tr("Tissue"), strong=True)
         self.all_tumour = QCheckBox(self.tr("All tissue is tumour"))
@@ -115,16 +100,14 @@ class CountPanel(QWidget):
         self.reopen_button.clicked.connect(self.reopen)
 
     def _lay_out(self) -> None:
+        widget: QWidget
         self.body = QWidget()  # what needs a count
         body = QVBoxLayout(self.body)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(8)
         body.addWidget(self.number)
         body.addWidget(line())
-        for widget in (self.area_text, self.area_state, self.follow, self.better):
-            body.addWidget(widget)
-        for widget in (self.spots_title, self.spots, self.accept_spot, self.case):
-            body.addWidget(widget)
+        body.addWidget(self.place)
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 8, 10, 10)
@@ -184,7 +167,7 @@ class CountPanel(QWidget):
         self.body.setVisible(count is not None)
         if count is not None and area is not None:
             self._show_count(area, count)
-        self.case.show_view(view)
+        self.place.case.show_view(view)
         self._show_tissue(view, locked=signed is not None)
         self._show_signature(view)
 
@@ -205,45 +188,7 @@ class CountPanel(QWidget):
             self.tr("Not verified: area or categories were not checked against the source.")
         )
         self.number.show_count(area, count)
-        planned, counted = f"{area.planned_mm2:g}", f"{area.counted_mm2:.2f}"
-        text = self.tr("Planned {0} mm², counted {1} mm²").format(planned, counted)
-        if differs(area):
-            off = area.counted_mm2 - area.planned_mm2
-            more = self.tr(" ({0} mm² more)") if off > 0 else self.tr(" ({0} mm² short)")
-            text += more.format(f"{abs(off):.2f}")
-        self.area_text.setText(text)
-        self._show_place(area, count)
-
-    def _show_place(self, area: AreaView, count: CountView) -> None:
-        free = count.signed is None
-        if area.kind == "tissue":
-            state = (
-                self.tr("All tissue is counted: it is smaller than the planned area.")
-                if count.spots_name == SPOTS_OF_ALL
-                else self.tr("All of the tumour is counted: it is smaller than the planned area.")
-            )
-        elif area.state == "accepted":
-            state = self.tr("Placed by you; it stays where it is.")
-        else:
-            state = self.tr("Placed by Mitoscope: {0}.").format(count.spots_name)
-        if not area.locked:
-            state += " " + self.tr("Its area is unlocked.")
-        self.area_state.setText(state)
-        self.follow.setVisible(free and area.state == "accepted")
-        better = count.better
-        self.better.show_text(
-            self.tr("A better place: {0} against {1}.").format(better.mitoses, count.tally.mitoses)
-            if better is not None and free
-            else ""
-        )
-        title = count.spots_name[:1].upper() + count.spots_name[1:]
-        self.spots_title.setText(
-            title if len(count.spots) == 1 else self.tr("{0} and alternatives").format(title)
-        )
-        self.spots.show_spots(count.spots)
-        for widget in (self.spots_title, self.spots):
-            widget.setVisible(bool(count.spots))
-        self.accept_spot.setVisible(bool(count.spots) and free)
+        self.place.show_count(area, count)
 
     def _show_tissue(self, view: DeskView, *, locked: bool) -> None:
         drawn = any(region.kind == "tumour" for region in view.regions)
@@ -298,33 +243,9 @@ class CountPanel(QWidget):
     def _protocol_chosen(self, _index: int) -> None:
         self._room.set_protocol(self.protocol.currentData())
 
-    @Slot()
-    def _use_proposal(self) -> None:
-        self._room.ask(lambda desk: desk.use_proposal())
-
-    @Slot()
-    def _look_at_better(self) -> None:
-        self._look_at_spot(0)
-
-    @Slot()
-    def _accept_better(self) -> None:
-        self._accept(0)
-
-    @Slot(int)
-    def _look_at_spot(self, index: int) -> None:
-        view = self._room.view
-        if view is not None and view.count is not None and index < len(view.count.spots):
-            self._room.go_to(*view.count.spots[index].centre0, AREA_MAGNIFICATION)
-
-    @Slot()
-    def _accept_spot(self) -> None:
-        self._accept(max(0, self.spots.currentRow()))
-
-    def _accept(self, index: int) -> None:
-        view = self._room.view
-        if view is not None and view.count is not None and index < len(view.count.spots):
-            self._look_at_spot(index)
-            self._room.ask(lambda desk: desk.accept_spot(index))
+    @Slot(object)
+    def _show_figures(self, keys: tuple[int, ...]) -> None:
+        self._room.select(keys, go=True)
 
     @Slot(bool)
     def _all_tumour_clicked(self, value: bool) -> None:

@@ -3,7 +3,8 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.panels.count_parts import Amount, Note, label
+from app.panels.count_certainty import CountCertainty, signs
+from app.panels.count_parts import Amount, label
 from app.theme import MARKS
 from core.counting.statistics import AREA_TOLERANCE
 from core.reading.view import AreaView, CountView
@@ -31,7 +32,7 @@ class CountNumber(QWidget):
         self.atypical = Amount(self.tr("atypical"), MARKS.atypical)
         self.category, self.rule = label(strong=True), label(faint=True)
         self.provisional = label()
-        self.near_border = Note("warning")
+        self.certainty = CountCertainty()
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -51,8 +52,9 @@ class CountNumber(QWidget):
         column.setSpacing(8)
         column.addLayout(numbers)
         column.addLayout(amounts)
-        for widget in (self.provisional, self.category, self.rule, self.near_border):
-            column.addWidget(widget)
+        below: tuple[QWidget, ...] = (self.provisional, self.category, self.rule, self.certainty)
+        for part in below:
+            column.addWidget(part)
 
     def show_count(self, area: AreaView, count: CountView) -> None:
         """Show a count."""
@@ -71,13 +73,15 @@ class CountNumber(QWidget):
         self._show_provisional(tally.unreviewed)
         self.atypical.show_number(tally.atypical)
         self._show_category(count)
+        self.certainty.show_count(count)
 
     def _show_provisional(self, unreviewed: int) -> None:
         """What nobody looked at is not shown like a result."""
         self.provisional.setText(
             self.tr("Provisional: {0} of these rest on the model alone.").format(unreviewed)
+            if unreviewed
+            else self.tr("Each of these was looked at.")
         )
-        self.provisional.setVisible(unreviewed > 0)
         self.number.setEnabled(unreviewed == 0)  # faint
 
     def _show_category(self, count: CountView) -> None:
@@ -89,20 +93,6 @@ class CountNumber(QWidget):
         if names:
             parts.append(self.tr("{0}: {1}").format(category.unit, names))
         self.rule.setText(signs("\n".join(parts)))
-        others = [name for name in category.reached if name != category.category]
-        near = category.near_border and bool(others)
-        self.near_border.show_text(
-            self.tr("Near a border: the 95 % interval also reaches {0}.").format(
-                signs(", ".join(others))
-            )
-            if near
-            else ""
-        )
-
-
-def signs(text: str) -> str:
-    """A protocol's text as it is printed in books."""
-    return text.replace(">=", "≥").replace("<=", "≤")
 
 
 def differs(area: AreaView) -> bool:

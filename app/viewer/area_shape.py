@@ -38,8 +38,8 @@ class AreaShape:
 
     @classmethod
     def of(cls, area: AreaView, mpp: Mpp) -> Self | None:
-        """The shape of a count area; None where all tissue is counted."""
-        if area.kind == "tissue":
+        """The shape of a count area of one outline; None of any other."""
+        if area.kind == "tissue" or area.kind == "fields":
             return None
         centre_um = (area.centre0[0] * mpp.x, area.centre0[1] * mpp.y)
         return cls(area.kind, centre_um, area.width_um, area.height_um, area.angle_deg % 360.0)

@@ -8,7 +8,8 @@ from PySide6.QtGui import QMouseEvent, QPainter, QPen
 from app.room import Room
 from app.theme import CASING, MARKS
 from app.viewer.area_shape import CORNERS, AreaShape, PointUm
-from app.viewer.areas import CountAreaLayer, paint_area
+from app.viewer.areas import CountAreaLayer, paint_area, paint_fields
+from app.viewer.fields_shape import FieldsShape
 from app.viewer.handles import nearest, paint_handle
 from app.viewer.layer import Surface
 from app.viewer.outlines import path_of
@@ -19,21 +20,29 @@ from core.reading.view import AreaView, DeskView
 
 KNOB_PX = 26.0
 _KNOB, _INSIDE = 4, 5
+# The first field; the others follow.
+_FIELD = 10
 
 
 @dataclass(frozen=True, slots=True)
 class _Grip:
-    """What is held: a corner by its number, the knob or the inside; and how it all began."""
+    """What is held: a corner by its number, the knob, the inside or a field; how it all began."""
 
     part: int
     start_um: PointUm
-    shape: AreaShape
+    shape: AreaShape | FieldsShape
+
+    @property
+    def field(self) -> int | None:
+        """The field that is held; None for all of them."""
+        return self.part - _FIELD if self.part >= _FIELD else None
 
 
 class AreaTool(BaseTool):
     """A drag inside moves the count area, the knob turns it, corners change its sides.
 
-    The mm² stay the protocol's unless `unlocked`. A drag elsewhere pans.
+    The mm² stay the protocol's unless `unlocked`. A drag elsewhere pans. Of fields the one under
+    the pointer is moved, with Shift all of them.
 
     Args:
         room: what is open, and its desk.
@@ -51,14 +60,14 @@ class AreaTool(BaseTool):
         self._layer = layer
         self._area: AreaView | None = None
         self._grip: _Grip | None = None
-        self._draft: AreaShape | None = None
+        self._draft: AreaShape | FieldsShape | None = None
         self._lit: int | None = None
         self._waiting = False
         self.unlocked = False
         room.view_changed.connect(self._take_view)
 
     @property
-    def draft(self) -> AreaShape | None:
+    def draft(self) -> AreaShape | FieldsShape | None:
         """The area as it is dragged, until it is on disk."""
         return self._draft
 
@@ -77,6 +86,8 @@ class AreaTool(BaseTool):
         part = self._part_at(self._pressed, shape, mpp, canvas.transform)
         if part is None:
             return False
+        if part >= _FIELD and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            part = _INSIDE
         self._grip = _Grip(part, _um(self._pressed, mpp, canvas.transform), shape)
         return True
 
@@ -106,7 +117,7 @@ class AreaTool(BaseTool):
         if grip is None:
             return False
         if self._draft is not None and self._draft != grip.shape:
-            self._send(self._draft)
+            self._send(self._draft, grip)
         else:
             self._forget()
         canvas.update_layers()
@@ -135,6 +146,10 @@ class AreaTool(BaseTool):
         if shape is None or mpp is None:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if isinstance(shape, FieldsShape):
+            if self._draft is not None:
+                _paint_draft(painter, shape, mpp, transform)
+            return
         if self._draft is not None:
             path = path_of(shape.polygon0(mpp), transform)
             paint_area(painter, path, _text(shape), transform, proposed=False)
@@ -151,8 +166,10 @@ class AreaTool(BaseTool):
                 at = QPointF(*places[corner])
                 paint_handle(painter, at, colour, round_=False, lit=self._lit == corner)
 
-    def _dragged(self, grip: _Grip, at_um: PointUm) -> AreaShape:
+    def _dragged(self, grip: _Grip, at_um: PointUm) -> AreaShape | FieldsShape:
         dx, dy = at_um[0] - grip.start_um[0], at_um[1] - grip.start_um[1]
+        if isinstance(grip.shape, FieldsShape):
+            return grip.shape.moved(grip.field, dx, dy)
         if grip.part == _INSIDE:
             return grip.shape.moved(dx, dy)
         if grip.part == _KNOB:
@@ -161,9 +178,12 @@ class AreaTool(BaseTool):
         corner = grip.shape.corner_um(grip.part)
         return grip.shape.resized(grip.part, (corner[0] + dx, corner[1] + dy), held)
 
-    def _send(self, shape: AreaShape) -> None:
+    def _send(self, shape: AreaShape | FieldsShape, grip: _Grip) -> None:
         mpp = self._mpp()
         assert mpp is not None
+        if isinstance(shape, FieldsShape):
+            self._send_fields(shape, grip, mpp)
+            return
         centre0, unlocked = shape.centre0(mpp), self.unlocked
         self._waiting = True
         self._room.ask(
@@ -177,6 +197,18 @@ class AreaTool(BaseTool):
             ),
             self._sent,
         )
+
+    def _send_fields(self, shape: FieldsShape, grip: _Grip, mpp: Mpp) -> None:
+        assert isinstance(grip.shape, FieldsShape)  # what was taken hold of
+        index = grip.field
+        before, after = grip.shape.centres_um[index or 0], shape.centres_um[index or 0]
+        dx0, dy0 = (after[0] - before[0]) / mpp.x, (after[1] - before[1]) / mpp.y
+        self._waiting = True
+        if index is None:
+            self._room.ask(lambda desk: desk.shift_fields(dx0, dy0), self._sent)
+        else:
+            centre0 = _px0(after, mpp)
+            self._room.ask(lambda desk: desk.move_field(index, centre0), self._sent)
 
     def _sent(self, _view: DeskView) -> None:
         if self._waiting:
@@ -194,10 +226,12 @@ class AreaTool(BaseTool):
         if changed:
             self.unlocked = view.area is not None and not view.area.locked
 
-    def _shown(self) -> AreaShape | None:
+    def _shown(self) -> AreaShape | FieldsShape | None:
         mpp = self._mpp()
         if self._draft is not None or self._area is None or mpp is None:
             return self._draft
+        if self._area.centres0:
+            return FieldsShape.of(self._area, mpp)
         return AreaShape.of(self._area, mpp)
 
     def _mpp(self) -> Mpp | None:
@@ -210,11 +244,14 @@ class AreaTool(BaseTool):
             return self.tr("A count area has mm²: set the slide's pixel size first.")
         if self._area is None:
             return self.tr("There is no count area yet: the tissue is still being found.")
-        return self.tr("All the tissue is counted, because it is smaller than the count area.")
+        return self.tr("All the tissue is counted: there is no count area to move.")
 
     def _part_at(
-        self, at: QPointF, shape: AreaShape, mpp: Mpp, transform: ViewTransform
+        self, at: QPointF, shape: AreaShape | FieldsShape, mpp: Mpp, transform: ViewTransform
     ) -> int | None:
+        if isinstance(shape, FieldsShape):
+            field = shape.field_at(_um(at, mpp, transform))
+            return None if field is None else _FIELD + field
         places = _handles(shape, mpp, transform)
         part = nearest(at, places)
         if shape.kind == "circle" and (part == _KNOB or not self.unlocked):
@@ -233,6 +270,13 @@ def _handles(shape: AreaShape, mpp: Mpp, transform: ViewTransform) -> list[tuple
     length = max((up.x() ** 2 + up.y() ** 2) ** 0.5, 1e-9)
     knob = top + up * (KNOB_PX / length)
     return [*places, (knob.x(), knob.y())]
+
+
+def _paint_draft(painter: QPainter, shape: FieldsShape, mpp: Mpp, transform: ViewTransform) -> None:
+    paths = [path_of(field0, transform) for field0 in shape.fields0(mpp)]
+    for path in paths:
+        paint_area(painter, path, "", transform, proposed=False)
+    paint_fields(painter, paths, lined=shape.kind == "rectangle")
 
 
 def _um(at: QPointF, mpp: Mpp, transform: ViewTransform) -> PointUm:

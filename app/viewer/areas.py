@@ -37,14 +37,18 @@ class CountAreaLayer:
         self.shade_outside = False
         self.hidden = False
         self._area: AreaView | None = None
+        self._sets: tuple[int, ...] = ()
         self._path: PanCache[QPainterPath] = PanCache()
+        self._fields: PanCache[list[QPainterPath]] = PanCache()
 
     def set_view(self, view: DeskView | None) -> None:
         """Show a view's count area."""
         area = view.area if view is not None else None
+        self._sets = view.count.sets if view is not None and view.count is not None else ()
         if area is not self._area:
             self._area = area
             self._path.clear()
+            self._fields.clear()
 
     def paint(self, painter: QPainter, transform: ViewTransform) -> None:
         """Paint the outline and its label."""
@@ -57,7 +61,50 @@ class CountAreaLayer:
             outside = QPainterPath()
             outside.addRect(QRectF(0, 0, transform.width_px, transform.height_px))
             painter.fillPath(outside.subtracted(path), SHADE)
+        self._paint_other_sets(painter, area, transform)
         paint_area(painter, path, area_text(area), transform, area.state == "proposed")
+        if area.fields0:
+            build = lambda wide: [path_of(one, wide) for one in area.fields0]  # noqa: E731
+            fields = self._fields.at(transform, 1.0, build)
+            moved = [one.translated(fields.dx, fields.dy) for one in fields.value]
+            paint_fields(painter, moved, lined=area.field_kind == "rectangle")
+
+    def _paint_other_sets(
+        self, painter: QPainter, area: AreaView, transform: ViewTransform
+    ) -> None:
+        """The sets of fields that hold fewer, thin and broken, each with its count."""
+        for number, (one, mitoses) in enumerate(zip(area.sets, self._sets, strict=False), start=1):
+            if one.centres0 == area.centres0:
+                continue
+            path = path_of(one.polygon0, transform)
+            if path.isEmpty():
+                continue
+            stroke(painter, path, Style(MARKS.count_area, 1.5, dashed=True))
+            text = QCoreApplication.translate("layers", "set {number}: {count}")
+            corner = min(_corners(path), key=lambda at: (round(at.y()), at.x()))
+            paint_label(painter, corner, text.format(number=number, count=mitoses))
+
+
+def paint_fields(painter: QPainter, paths: list[QPainterPath], *, lined: bool) -> None:
+    """Paint the numbers of fields, and the thin borders between those that lie side by side.
+
+    Args:
+        painter: in logical pixels.
+        paths: of the fields in their order.
+        lined: whether borders are painted.
+    """
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setFont(label_font(painter))
+    for number, path in enumerate(paths, start=1):
+        if path.isEmpty():
+            continue
+        if lined:
+            stroke(painter, path, Style(MARKS.count_area, 1.0, cased=False))
+        box = path.boundingRect()
+        if box.width() > 40:
+            # In the upper left of the field: in a round one on its border, not in its corner.
+            inset = 3.0 if lined else 0.13 * box.width()
+            paint_label(painter, box.topLeft() + QPointF(inset, inset), str(number), above=False)
 
 
 def paint_area(
@@ -122,7 +169,10 @@ class HotSpotLayer:
     def _is_area(self, spot: SpotView, transform: ViewTransform) -> bool:
         if self._area is None:
             return False
-        x, y = (a - b for a, b in zip(spot.centre0, self._area.centre0, strict=True))
+        at = self._area.centres0[0] if self._area.centres0 else self._area.centre0
+        if any(one.centres0[0] == spot.centre0 for one in self._area.sets):
+            return True
+        x, y = (a - b for a, b in zip(spot.centre0, at, strict=True))
         return max(abs(x), abs(y)) < transform.px0_per_px
 
     def _badge(self, painter: QPainter, corner: QPointF, rank: str, mitoses: str) -> None:
@@ -178,13 +228,13 @@ def fields_of(area: AreaView, mpp: Mpp) -> list[shapely.Polygon]:
     A circle is covered with square fields, cut at its border.
 
     Args:
-        area: the count area; all tissue has no fields.
+        area: the count area; all tissue has no fields, and fields are painted with their area.
         mpp: µm per level-0 pixel.
 
     Returns:
         Polygons in level-0 pixels.
     """
-    if area.kind == "tissue":
+    if area.kind in ("tissue", "fields"):
         return []
     low, high = TEN_FIELDS_MM2
     planned = area.planned_mm2

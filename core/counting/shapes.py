@@ -84,10 +84,12 @@ class CountShape:
         reach = np.hypot(*offset.T) if self.kind == "circle" else offset.max(axis=1, initial=0)
         return np.asarray(reach <= 1 + BORDER_TOLERANCE)
 
-    def polygon_um(self, centre_um: tuple[float, float]) -> shapely.Polygon:
-        """The placed outline in µm; a circle as a fine polygon."""
+    def polygon_um(
+        self, centre_um: tuple[float, float], quarter_segments: int = CIRCLE_QUARTER_SEGMENTS
+    ) -> shapely.Polygon:
+        """The placed outline in µm; a circle as a polygon with four times these segments."""
         x, y = centre_um
         if self.kind == "circle":
-            return shapely.Point(x, y).buffer(self.width_um / 2, quad_segs=CIRCLE_QUARTER_SEGMENTS)
+            return shapely.Point(x, y).buffer(self.width_um / 2, quad_segs=quarter_segments)
         half_w, half_h = self.width_um / 2, self.height_um / 2
         return shapely.box(x - half_w, y - half_h, x + half_w, y + half_h)

@@ -15,11 +15,11 @@ from core.counting.fields import place_fields
 from core.counting.hotspot import PlacingGround, place_on, prepare_ground
 from core.counting.protocols import Protocol
 from core.counting.rules import rule_text
-from core.counting.statistics import categorise, garwood
 from core.geometry import to_px0
 from core.reading.areas import make_area, tissue_area
 from core.reading.field_areas import field_area, field_shape, plan_of, plans
 from core.reading.ground import Ground
+from core.reading.statistics import figure_statistics
 from core.reading.view import (
     ATYPICAL,
     DELETED,
@@ -44,6 +44,8 @@ Floats = NDArray[np.float64]
 SPOTS = 5
 # Likewise of consecutive fields; free ones are the best wherever they lie.
 FIELD_SPOTS = 3
+# Per quarter of a round field of a spot, which is only drawn.
+_SPOT_SEGMENTS = 16
 _MITOSIS_LABELS = tuple(LABELS.index(name) for name in ("mitosis", "atypical"))
 _ATYPICAL_LABEL = LABELS.index("atypical")
 
@@ -142,7 +144,9 @@ class Proposer:
         )
         found = []
         for number, one in enumerate(placed.sets):
-            fields0 = tuple(to_px0(placing.shape.polygon_um(at), mpp) for at in one.centres_um)
+            fields0 = tuple(
+                to_px0(placing.shape.polygon_um(at, _SPOT_SEGMENTS), mpp) for at in one.centres_um
+            )
             centres0 = tuple((x / mpp.x, y / mpp.y) for x, y in one.centres_um)
             found.append(
                 SpotView(
@@ -248,12 +252,13 @@ def count_view(
     if area is None or area.counted_mm2 <= 0:
         return None
     counted = tally(figures, figures.in_area)
+    statistics = figure_statistics(figures, area, protocol, counted.mitoses)
     return CountView(
         protocol=protocol,
         tally=counted,
         to_review=int(np.count_nonzero(figures.in_area & figures.to_review)),
-        interval=garwood(counted.mitoses, area.counted_mm2),
-        category=categorise(counted.mitoses, area.counted_mm2, protocol),
+        interval=statistics.interval,
+        category=statistics.category,
         rule=rule_text(protocol),
         spots=tuple(spots),
         spots_name="hot spot" if tumour else SPOTS_OF_ALL,
@@ -263,4 +268,5 @@ def count_view(
         plans=plans(protocol),
         plan=plan_of(area, protocol),
         sets=sets,
+        statistics=statistics,
     )

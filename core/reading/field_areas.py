@@ -14,6 +14,8 @@ from core.reading.ground import Ground
 from core.reading.view import AreaView, Plan
 
 Place0 = tuple[float, float]
+# Per quarter of a round field: ten of them are drawn whenever the view changes.
+FIELD_SEGMENTS = 48
 
 
 def plans(protocol: Protocol) -> tuple[Plan, ...]:
@@ -103,7 +105,9 @@ def _one_set(
     lineage: str,
 ) -> AreaView:
     mpp = ground.mpp
-    fields0 = tuple(to_px0(field.polygon_um((x * mpp.x, y * mpp.y)), mpp) for x, y in centres0)
+    fields0 = tuple(
+        to_px0(field.polygon_um((x * mpp.x, y * mpp.y), FIELD_SEGMENTS), mpp) for x, y in centres0
+    )
     # On a grid of a thousandth of a pixel, so that fields side by side become one outline.
     whole0 = shapely.union_all(fields0, grid_size=1e-3)
     # Fields that overlap count once; a circle's polygon has a little less than the circle.

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from core.counting.protocols import Protocol
-from core.counting.statistics import Categorisation, RateInterval
+from core.counting.statistics import Categorisation, CountStatistics, RateInterval
 from core.geometry import Mpp
 from core.review import Tally
 from core.store.records import CountRecord, ReaderRecord, RegionRecord, RunRecord
@@ -195,6 +195,7 @@ class CountView:
         plans: what the protocol lets be counted, its own first.
         plan: which of them is counted.
         sets: mitoses in each set of fields, where there are several; the highest is the count.
+        statistics: how sure the count is; the rows of its `settling` are keys of figures.
     """
 
     protocol: Protocol
@@ -211,6 +212,7 @@ class CountView:
     plans: tuple[Plan, ...] = ("one",)
     plan: Plan = "one"
     sets: tuple[int, ...] = ()
+    statistics: CountStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,14 +79,14 @@ def test_it_says_how_many_in_how_many_mm2_by_which_rule(panel):
     assert number.provisional.text() == "Provisional: 5 of these rest on the model alone."
     assert number.provisional.isVisible()
     assert number.category.text() == "score 2 (4-7)"
-    assert "score 1 (≤3)" in number.near_border.text.text()
-    assert "score 3 (≥8)" in number.near_border.text.text()
+    assert "score 1 (≤3)" in number.certainty.near_border.text.text()
+    assert "score 3 (≥8)" in number.certainty.near_border.text.text()
     assert "HL7 FHIR" in panel.source.text()
     assert not panel.unverified.isVisible()
-    assert panel.area_text.text() == "Planned 1 mm², counted 1.00 mm²"
-    assert panel.area_state.text() == "Placed by Mitoscope: hot spot of all tissue."
-    assert [panel.spots.item(n).text() for n in range(2)] == ["1.   5 mitoses", "2.   3 mitoses"]
-    assert not panel.better.isVisible()
+    assert panel.place.area_text.text() == "Planned 1 mm², counted 1.00 mm²"
+    assert panel.place.area_state.text() == "Placed by Mitoscope: hot spot of all tissue."
+    assert [panel.place.spots.item(n).text() for n in range(2)] == ["1.   5 mitoses", "2.   3 mitoses"]
+    assert not panel.place.better.isVisible()
 
 
 def test_the_numbers_follow_each_verdict(qtbot, room, panel):
@@ -97,7 +97,7 @@ def test_the_numbers_follow_each_verdict(qtbot, room, panel):
     asked(qtbot, room, lambda desk: desk.give([key], "imposter"))
     assert panel.number.number.text() == "4"
     review_all(qtbot, room)
-    assert not panel.number.provisional.isVisible()
+    assert panel.number.provisional.text() == "Each of these was looked at."
 
 
 def test_the_wheel_over_the_protocol_does_not_change_it(qtbot, panel):
@@ -126,9 +126,9 @@ def test_another_protocol_has_its_own_area_source_and_points(qtbot, room, panel)
     assert panel.unverified.isVisible()
     assert panel.number.category.isVisible() is False
     assert "are not rescaled" in panel.number.rule.text()
-    assert "short" in panel.area_text.text()
-    assert "All tissue is counted" in panel.area_state.text()
-    assert not panel.spots.isVisible()
+    assert "short" in panel.place.area_text.text()
+    assert "All tissue is counted" in panel.place.area_state.text()
+    assert not panel.place.spots.isVisible()
     assert len(panel.checklist.boxes) == len(PROTOCOLS["gist"].checklist)
 
 
@@ -141,30 +141,30 @@ def test_a_better_place_is_announced_looked_at_and_taken(qtbot, room, panel):
     spot = room.view.count.spots[1]
     asked(qtbot, room, lambda desk: desk.accept_spot(1))
     assert panel.number.number.text() == "3"
-    assert panel.area_state.text().startswith("Placed by you")
-    assert panel.better.isVisible()
-    assert panel.better.text.text() == "A better place: 5 against 3."
+    assert panel.place.area_state.text().startswith("Placed by you")
+    assert panel.place.better.isVisible()
+    assert panel.place.better.text.text() == "A better place: 5 against 3."
     went = places(room)
-    panel.look_better.click()
+    panel.place.look_better.click()
     assert (went[0].x0, went[0].y0) == room.view.count.spots[0].centre0
     assert room.view.area.centre0 == pytest.approx(spot.centre0)  # looking moves nothing
-    panel.accept_better.click()
+    panel.place.accept_better.click()
     qtbot.waitUntil(lambda: panel.number.number.text() == "5", timeout=LONG_MS)
-    assert not panel.better.isVisible()
-    panel.follow.click()
+    assert not panel.place.better.isVisible()
+    panel.place.follow.click()
     qtbot.waitUntil(lambda: room.view.area.state == "proposed", timeout=LONG_MS)
-    assert not panel.follow.isVisible()
+    assert not panel.place.follow.isVisible()
 
 
 def test_a_click_on_a_hot_spot_goes_there_and_a_button_counts_there(qtbot, room, panel):
     went = places(room)
-    item = panel.spots.item(1)
+    item = panel.place.spots.item(1)
     qtbot.mouseClick(
-        panel.spots.viewport(), Qt.MouseButton.LeftButton,
-        pos=panel.spots.visualItemRect(item).center(),
+        panel.place.spots.viewport(), Qt.MouseButton.LeftButton,
+        pos=panel.place.spots.visualItemRect(item).center(),
     )  # fmt: skip
     assert (went[0].x0, went[0].y0) == room.view.count.spots[1].centre0
-    panel.accept_spot.click()
+    panel.place.accept_spot.click()
     qtbot.waitUntil(lambda: panel.number.number.text() == "3", timeout=LONG_MS)
 
 
@@ -294,7 +294,7 @@ def test_the_slides_of_the_case_are_ranked_and_opened(
     qtbot, room, panel, slide_file, tmp_path, monkeypatch
 ):
     store, slide_id = room.store, room.opened.slide_id
-    assert not panel.case.isVisible()
+    assert not panel.place.case.isVisible()
     case_id = store.add_case("C")
     other = add_slide(store, "cd")
     add_run(store, other, [candidate(8000 + 50 * n, 8000, 0.9) for n in range(6)], "r2")
@@ -306,14 +306,14 @@ def test_the_slides_of_the_case_are_ranked_and_opened(
         lambda: room.view is not None and room.view.count is not None and room.view.spots_settled,
         timeout=LONG_MS,
     )
-    qtbot.waitUntil(lambda: len(panel.case.spots) == 2, timeout=LONG_MS)
-    rows = [panel.case.list.item(n).text() for n in range(2)]
+    qtbot.waitUntil(lambda: len(panel.place.case.spots) == 2, timeout=LONG_MS)
+    rows = [panel.place.case.list.item(n).text() for n in range(2)]
     assert rows == ["up to 6   –   cd.svs", "up to 5   –   s.tif"]
     opened = []
     monkeypatch.setattr(room, "open", opened.append)
     for n in (1, 0):
-        rect = panel.case.list.visualItemRect(panel.case.list.item(n))
-        qtbot.mouseClick(panel.case.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+        rect = panel.place.case.list.visualItemRect(panel.place.case.list.item(n))
+        qtbot.mouseClick(panel.place.case.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
     assert len(opened) == 1  # the slide that is open stays
 
 

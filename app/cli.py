@@ -2,6 +2,7 @@
 
 import typer
 
+from app.commands.adapt import adapt
 from app.commands.analyze import analyze
 from app.commands.audit import audit_app
 from app.commands.benchmark import benchmark_app
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.callback()(start_commands)
 app.command("desktop")(desktop)
 app.command("analyze")(analyze)
+app.command("adapt")(adapt)
 app.command("evaluate")(evaluate)
 app.command("compare")(compare_readers)
 app.command("demo")(demo)

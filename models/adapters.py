@@ -43,6 +43,7 @@ __all__ = [
     "list_adapters",
     "load_merged",
     "merged",
+    "mode_of",
     "prepare",
     "read_info",
     "save",

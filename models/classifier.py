@@ -1,4 +1,4 @@
-"""The shipped classifier: a backbone with its LoRA adapter merged, and a calibration."""
+"""A classifier: a backbone with its adapter (probe, LoRA or full) merged, and a calibration."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import ModelError
 from core.ports import Levelled, ModelOrigin
 from models import adapters
 from models.calibration import Calibration, Levelling
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
+from models.embeddings import Embedder, EmbeddingCache, ProbeRunner
 from models.registry import backbone, file_sha256, read_manifest, shipped, weights_folder
 
 
@@ -18,7 +20,12 @@ class CropClassifier:
     """Crops to calibrated probabilities; implements `core.ports.Classifier`."""
 
     def __init__(
-        self, network: CropNet, manifest: dict[str, Any], sha256: str, device: Device
+        self,
+        network: CropNet,
+        manifest: dict[str, Any],
+        sha256: str,
+        device: Device,
+        cache: EmbeddingCache | None = None,
     ) -> None:
         self._name: str = manifest["name"]
         self._sha256 = sha256
@@ -28,11 +35,18 @@ class CropClassifier:
         self.count_threshold: float = manifest["count_threshold"]
         #: What was measured of these models on slides of 0.5 µm/px, in words; None if nothing was.
         self.low_res_note: str | None = None
-        self._calibration = Calibration(**manifest["calibration"])
+        self.calibration = Calibration(**manifest["calibration"])
         levelling = manifest.get("levelling")
         self._levelling = None if levelling is None else Levelling(**levelling)
-        turned = QuarterTurns(network, manifest.get("quarter_turns", 1))
-        self._runner = Runner(turned, device, batch_size=256 if device.kind == "cuda" else 64)
+        turns = manifest.get("quarter_turns", 1)
+        self._runner: Runner | ProbeRunner
+        if cache is not None and adapters.mode_of(manifest) == "probe":
+            entry = backbone(manifest["backbone"])
+            embedder = Embedder(network, entry, device, quarter_turns=turns, cache=cache)
+            self._runner = ProbeRunner(embedder, network.mitosis_head)
+        else:
+            batch_size = 256 if device.kind == "cuda" else 64
+            self._runner = Runner(QuarterTurns(network, turns), device, batch_size)
 
     @property
     def batch_size(self) -> int:
@@ -62,7 +76,7 @@ class CropClassifier:
         self, crops: NDArray[np.uint8], detector_scores: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Calibrated probabilities (B,); see `core.ports.Classifier`."""
-        return self._calibration(self.logits(crops), detector_scores)
+        return self.calibration(self.logits(crops), detector_scores)
 
     def level(
         self, probabilities: NDArray[np.float64], detector_scores: NDArray[np.float64]
@@ -70,23 +84,42 @@ class CropClassifier:
         """Make up for the slide's stain and scanner; see `core.ports.Classifier`."""
         if self._levelling is None:
             return Levelled(probabilities, 0.0)
-        shift = self._levelling.shift(self._calibration.logits(probabilities, detector_scores))
-        return Levelled(self._calibration.shifted(probabilities, -shift), shift)
+        shift = self._levelling.shift(self.calibration.logits(probabilities, detector_scores))
+        return Levelled(self.calibration.shifted(probabilities, -shift), shift)
 
 
-def load_classifier(folder: Path | None = None, *, device: Device | None = None) -> CropClassifier:
+def load_classifier(
+    folder: Path | None = None,
+    *,
+    device: Device | None = None,
+    cache: EmbeddingCache | None = None,
+) -> CropClassifier:
     """Load the shipped classifier, or the adapter in `folder`, on the backbone it names.
 
+    Args:
+        folder: of the adapter; None for the shipped one.
+        device: None for the best there is.
+        cache: embeddings that a probe need not compute again.
+
     Raises:
-        ModelError: weights or manifest are missing or damaged, or do not belong together.
+        ModelError: weights or manifest are missing or damaged, do not belong together, or are for
+            another task.
     """
     adapter = folder or weights_folder() / shipped("classifier")
     manifest = read_manifest(adapter / adapters.MANIFEST)
-    entry = backbone(manifest["backbone"])
-    network = adapters.load_merged(CropNet(entry), adapter, entry)
-    assert isinstance(network, CropNet)
+    if manifest.get("task", "mitosis") != "mitosis":
+        raise ModelError(
+            f"The adapter {adapter.name} tells atypical from normal mitoses; it finds none.",
+            "Choose one that was made for mitoses.",
+        )
     sha256 = file_sha256(adapter / adapters.MANIFEST)
-    classifier = CropClassifier(network, manifest, sha256, device or pick_device())
+    try:
+        entry = backbone(manifest["backbone"])
+        network = adapters.load_merged(CropNet(entry), adapter, entry)
+        assert isinstance(network, CropNet)
+        classifier = CropClassifier(network, manifest, sha256, device or pick_device(), cache)
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"The manifest of {adapter.name} is incomplete: {error}.") from error
     if folder is None:
         classifier.low_res_note = shipped("low_res_note")
     return classifier

@@ -245,6 +245,39 @@ class Embedder:
         return values
 
 
+class ProbeRunner:
+    """Crops to logits by cached embeddings; takes the place of a `Runner`.
+
+    Args:
+        embedder: of the backbone.
+        head: embeddings (B, dim) → (B, 1).
+    """
+
+    def __init__(self, embedder: Embedder, head: nn.Linear) -> None:
+        self._embedder = embedder
+        self._weight = head.weight.detach().cpu().double().numpy()[0]
+        self._bias = float(head.bias.detach())
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N,) of crops (N, s, s, 3) uint8."""
+        return np.asarray(self._embedder(crops) @ self._weight + self._bias, np.float32)
+
+    @property
+    def batch_size(self) -> int:
+        """Crops in one forward pass."""
+        return self._embedder.runner.batch_size
+
+    @property
+    def device(self) -> Device:
+        """Where it runs now."""
+        return self._embedder.runner.device
+
+    @property
+    def warnings(self) -> list[str]:
+        """What happened to memory and device."""
+        return self._embedder.runner.warnings
+
+
 def crop_keys(space: str, crops: NDArray[np.uint8]) -> list[bytes]:
     """SHA-256 of each crop (N, s, s, 3) in a space; hashing frees the interpreter's lock."""
     prefix = f"{space} {crops.shape[1:]}".encode()

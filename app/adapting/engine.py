@@ -1,10 +1,77 @@
 """Adapting from labels to a compared and saved adapter.
 
 Imports torch: import it on the worker thread only; the dataclasses lie in `app.adapting.request`.
+What is finished lies in a hidden folder beside the adapter's, so that the same request goes on.
 """
 
-from app.adapting.request import AdaptReport, AdaptRequest, ProgressListener
+import json
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from app import __version__
+from app.adapting import comparison, saving
+from app.adapting.baseline import Baseline, load_baseline
+from app.adapting.comparison import Fitted
+from app.adapting.request import (
+    CLASS_NAMES,
+    AdaptProgress,
+    AdaptReport,
+    AdaptRequest,
+    Part,
+    ProgressListener,
+    SlideCells,
+)
+from app.adapting.sources import FEW, Loaded, load
+from app.paths import cache_folder
 from core.cancel import CancelToken
+from core.errors import InputError, UserError
+from core.exchange.files import replacing
+from models import adapters, calibration
+from models.crop_net import CropNet, QuarterTurns
+from models.device import Device, pick_device
+from models.embeddings import Embedder, EmbeddingCache
+from models.registry import Backbone, backbone
+from models.training.adapt import AdaptSettings, Trained, default_lr, logits_of, train_adapter
+from models.training.adapt_data import (
+    MPP,
+    Examples,
+    both_classes,
+    cell_folds,
+    hold_out,
+    slide_folds,
+    tile_side,
+)
+from models.training.adapt_probe import fit_probe
+
+log = logging.getLogger(__name__)
+
+#: A network whose input is at least so wide is a transformer or a large CNN of 224 px.
+_LARGE_PX = 160
+#: Crop of small networks, as the shipped classifier's; and of large ones: 24 µm are 96 px at 0.25,
+#: half as many of which hold a second figure as of 128 px (0.3 against 0.8 % of MIDOG's), and which
+#: lie whole within the published patches of 128 px at 0.23 µm/px.
+SMALL_CROP_UM, LARGE_CROP_UM = 16.0, 24.0
+
+
+def default_crop_um(entry: Backbone) -> float:
+    """Side of the tissue that a backbone is shown unless the request says it."""
+    return LARGE_CROP_UM if entry.input_px >= _LARGE_PX else SMALL_CROP_UM
+
+
+def default_turns(entry: Backbone) -> int:
+    """Quarter turns whose mean judges a crop: four, but one where a pass is dear."""
+    return 1 if entry.input_px >= _LARGE_PX else 4
 
 
 def adapt(request: AdaptRequest, *, token: CancelToken, progress: ProgressListener) -> AdaptReport:
@@ -18,6 +85,426 @@ def adapt(request: AdaptRequest, *, token: CancelToken, progress: ProgressListen
     Raises:
         InputError: the source cannot be used: unreadable, one class only, too few labels.
         ModelError: the backbone or the current adapter cannot be loaded.
+        UserError: the adapter's folder cannot be written.
         Cancelled: as asked.
     """
-    raise NotImplementedError
+    return _Adapting(request, token, progress).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Folds:
+    """Which fold (N,) each cell is in, and whether whole slides are."""
+
+    of_cell: NDArray[np.int64]
+    by: Literal["slide", "cell"]
+
+    @property
+    def count(self) -> int:
+        return int(self.of_cell.max()) + 1
+
+
+def make_folds(examples: Examples, most: int, seed: int) -> _Folds:
+    """Folds of whole slides, where both classes remain without any of them; else of cells."""
+    n_slides = len(np.unique(examples.slide))
+    for n in range(min(most, n_slides), 1, -1):
+        folds = slide_folds(examples.positive, examples.slide, n)
+        rest = [examples.positive[folds != k] for k in range(n)]
+        if len(np.unique(folds)) == n and all(both_classes(positive) for positive in rest):
+            return _Folds(folds, "slide")
+    rng = np.random.default_rng([seed, 11])
+    return _Folds(cell_folds(examples.positive, max(2, most), rng), "cell")
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Tells the listener how far all trainings together are."""
+
+    progress: ProgressListener
+    total: int
+    done: int = 0
+    skipped: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def tell(self, part: Part, done: int) -> None:
+        self.done = done
+        worked = done - self.skipped
+        left = None
+        if worked > 0:
+            left = (time.monotonic() - self.started) / worked * (self.total - done)
+        self.progress(AdaptProgress(part, done, self.total, left))
+
+
+class _Adapting:
+    """One adapting, part after part."""
+
+    def __init__(
+        self, request: AdaptRequest, token: CancelToken, progress: ProgressListener
+    ) -> None:
+        self._started = time.monotonic()
+        check_request(request)
+        self._request = request
+        self._token = token
+        self._progress = progress
+        self._entry = backbone(request.backbone)
+        self._targets = self._entry.targets(request.targets) if request.mode == "lora" else ""
+        self._crop_px = round((request.crop_um or default_crop_um(self._entry)) / MPP)
+        self._turns = default_turns(self._entry)
+        self._device: Device = pick_device(request.device)
+        self._parts = request.out.with_name(f".{request.out.name}.adapting")
+        self._warnings: list[str] = []
+        self._settings = AdaptSettings(
+            lr=default_lr(self._entry, request.mode),
+            epochs=request.epochs,
+            batch=request.batch,
+            seed=request.seed,
+        )
+
+    def run(self) -> AdaptReport:
+        """All parts."""
+        base, note = load_baseline(self._request, self._device)
+        self._warnings += [note] if note else []
+        tile_px = tile_side(self._crop_px, 0 if base is None else base.crop_px)
+        loaded = load(self._request, self._crop_px, tile_px, self._token, self._told("reading"))
+        examples = loaded.examples
+        self._open_parts(examples)
+        folds = make_folds(examples, self._request.folds, self._request.seed)
+        embeddings = self._embed(examples)
+        logits, epochs, clock = self._held_out_logits(examples, folds, embeddings)
+        report, fitted = self._compare(loaded, folds, logits, base)
+        model, training = self._final(examples, embeddings, epochs, clock)
+        return self._save(model, loaded, fitted, report, training)
+
+    def _told(self, part: Part) -> Callable[[int, int], None]:
+        return lambda done, total: self._progress(AdaptProgress(part, done, total))
+
+    # Parts on disk.
+
+    def _open_parts(self, examples: Examples) -> None:
+        """Keep the parts of an earlier call with the same question; drop any others."""
+        request = asdict(self._request)
+        for unimportant in ("out", "source", "current", "name"):
+            del request[unimportant]
+        key = {
+            "request": json.loads(json.dumps(request)),
+            "backbone": self._entry.sha256,
+            "cells": examples.digest(),
+            "settings": repr(asdict(self._settings)),
+            "app": __version__,
+        }
+        path = self._parts / "question.json"
+        try:
+            if path.exists() and json.loads(path.read_text(encoding="utf-8")) == key:
+                return
+        except (OSError, ValueError) as error:
+            log.warning("the parts in %s cannot be gone on from: %s", self._parts, error)
+        shutil.rmtree(self._parts, ignore_errors=True)
+        with replacing(path) as file:
+            json.dump(key, file)
+
+    def _kept(self, fold: int) -> tuple[NDArray[np.float32], int] | None:
+        path = self._parts / f"fold-{fold}.npz"
+        if not path.exists():
+            return None
+        with np.load(path) as archive:
+            return archive["logits"], int(archive["best_epoch"])
+
+    def _keep(self, fold: int, logits: NDArray[np.float32], best_epoch: int) -> None:
+        path = self._parts / f"fold-{fold}.npz"
+        partial = path.with_suffix(".part.npz")
+        np.savez(partial, logits=logits, best_epoch=best_epoch)
+        partial.replace(path)
+        self._state(fold).unlink(missing_ok=True)
+
+    def _state(self, fold: int | str) -> Path:
+        return self._parts / f"fold-{fold}.state"
+
+    # Embeddings, folds, the final network.
+
+    def _network(self) -> CropNet:
+        torch.manual_seed(self._request.seed)  # of the head's start
+        return CropNet(self._entry)
+
+    def _embed(self, examples: Examples) -> NDArray[np.float32]:
+        """Embeddings (N, dim) of all crops: for the probe, and for where the head starts."""
+        cache = EmbeddingCache(cache_folder() / "embeddings")
+        embedder = Embedder(
+            self._network(), self._entry, self._device, quarter_turns=self._turns, cache=cache
+        )
+        started, total = time.monotonic(), len(examples)
+
+        def told(done: int) -> None:
+            left = (time.monotonic() - started) / done * (total - done)
+            whole = left if self._request.mode == "probe" else None
+            self._progress(AdaptProgress("embedding", done, total, whole))
+
+        embeddings = embedder(examples.crops(), token=self._token, on_done=told)
+        self._warnings += embedder.runner.warnings
+        return embeddings
+
+    def _held_out_logits(
+        self, examples: Examples, folds: _Folds, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], list[int], _Clock]:
+        """Each cell's logit by a network that had not seen its fold, and the folds' best epochs."""
+        probe = self._request.mode == "probe"
+        a_fold = 1 if probe else self._settings.epochs * self._settings.steps(len(examples))
+        clock = _Clock(self._progress, a_fold * (folds.count + 1))
+        logits = np.zeros(len(examples), np.float32)
+        epochs = []
+        for k in range(folds.count):
+            self._token.check()
+            held = folds.of_cell == k
+            if (kept := self._kept(k)) is not None:
+                logits[held], best_epoch = kept
+                clock.skipped += a_fold
+            else:
+                train = examples.select(~held)
+                told = self._steps_told(clock, k * a_fold)
+                model, best_epoch = self._fold(k, train, embeddings[~held], told)
+                crops = examples.select(held).crops()
+                logits[held] = (
+                    model(embeddings[held])
+                    if isinstance(model, _Head)
+                    else logits_of(QuarterTurns(model, self._turns), crops, self._device)
+                )
+                self._keep(k, logits[held], best_epoch)
+            epochs.append(best_epoch)
+            clock.tell("comparing", (k + 1) * a_fold)
+        return logits, epochs, clock
+
+    def _steps_told(
+        self, clock: _Clock, before: int, part: Part = "comparing"
+    ) -> Callable[[int, float], None]:
+        return lambda done, _loss: clock.tell(part, before + done)
+
+    def _fold(
+        self,
+        k: int,
+        train: Examples,
+        embeddings: NDArray[np.float32],
+        told: Callable[[int, float], None],
+    ) -> "tuple[nn.Module | _Head, int]":
+        """Learn from all but one fold; cells of further slides end the training early."""
+        if self._request.mode == "probe":
+            return _Head(fit_probe(embeddings, train.positive, train.slide)), 0
+        inner = hold_out(train, self._request.seed)
+        model = self._start(train.select(~inner), embeddings[~inner])
+        trained = train_adapter(
+            model,
+            train.select(~inner),
+            self._settings,
+            input_px=self._entry.input_px,
+            held_out=train.select(inner),
+            device=self._device,
+            token=self._token,
+            on_step=told,
+            state=self._state(k),
+        )
+        self._note(trained)
+        return model, trained.best_epoch
+
+    def _start(self, train: Examples, embeddings: NDArray[np.float32]) -> nn.Module:
+        """The network with a probe for its head, ready to learn.
+
+        A head of chance would first tear at what the backbone knows (Kumar et al. 2022, arXiv
+        2202.10054).
+        """
+        network = self._network()
+        fit_probe(embeddings, train.positive, train.slide).put_on(network.mitosis_head)
+        torch.manual_seed(self._request.seed)  # of the LoRA matrices
+        return adapters.prepare(network, self._request.mode, self._targets)
+
+    def _note(self, trained: Trained) -> None:
+        self._warnings += [text for text in trained.warnings if text not in self._warnings]
+
+    def _final(
+        self,
+        examples: Examples,
+        embeddings: NDArray[np.float32],
+        epochs: list[int],
+        clock: _Clock,
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """Learn from everything, for as many epochs as were best in the folds."""
+        mode = self._request.mode
+        training: dict[str, Any] = {"mode": mode}
+        if mode == "probe":
+            network = self._network()
+            probe = fit_probe(embeddings, examples.positive, examples.slide)
+            probe.put_on(network.mitosis_head)
+            clock.tell("training", clock.total)
+            return adapters.prepare(network, "probe"), training | {"l2": probe.l2}
+        n_epochs = math.floor(float(np.median(epochs)) + 0.5)
+        model = self._start(examples, embeddings)
+        a_fold = clock.total // (len(epochs) + 1)
+        clock.total = a_fold * len(epochs) + n_epochs * self._settings.steps(len(examples))
+        trained = train_adapter(
+            model,
+            examples,
+            self._settings,
+            input_px=self._entry.input_px,
+            stop_after=n_epochs,
+            device=self._device,
+            token=self._token,
+            on_step=self._steps_told(clock, a_fold * len(epochs), "training"),
+            state=self._state("final"),
+        )
+        self._note(trained)
+        settings = asdict(self._settings)
+        return model, training | {
+            "epochs": n_epochs,
+            "best_epochs": epochs,
+            "steps_an_epoch": self._settings.steps(len(examples)),
+            **{name: settings[name] for name in ("lr", "batch", "weight_decay", "clip")},
+        }
+
+    # Comparing and saving.
+
+    def _compare(
+        self,
+        loaded: Loaded,
+        folds: _Folds,
+        logits: NDArray[np.float32],
+        base: Baseline | None,
+    ) -> tuple[AdaptReport, Fitted]:
+        examples, task = loaded.examples, self._request.task
+        weight = 0.0 if base is None else base.detector_weight
+        scores, positive = examples.detector_score, examples.positive
+        judge = (scores, positive, folds.of_cell, weight, task)
+        new = comparison.cross_fitted(logits, *judge)
+        shipped = refitted = None
+        if base is not None:
+            shipped, base_logits = base.judge(examples)
+            refitted = comparison.cross_fitted(base_logits, *judge)
+        rows, bootstrap = comparison.compare(
+            positive, examples.slide, new, shipped, refitted, seed=self._request.seed
+        )
+        fitted = comparison.fit(logits, scores, positive, weight, task)
+        report = AdaptReport(
+            folder=str(self._request.out),
+            backbone=self._entry.id,
+            mode=self._request.mode,
+            task=task,
+            current="" if base is None else base.name,
+            rows=rows,
+            bootstrap=bootstrap,
+            held_out=folds.by,
+            slides=_slide_cells(examples, folds),
+            cells=len(examples),
+            positives=int(positive.sum()),
+            folds=folds.count,
+            count_threshold=round(fitted.count_threshold, 5),
+            reliability=tuple(
+                calibration.reliability(new.probability.astype(np.float32), positive)
+            ),
+        )
+        limits = (*_limits(report, base), *loaded.notes, *self._warnings)
+        return replace(report, warnings=limits), fitted
+
+    def _save(
+        self,
+        model: nn.Module,
+        loaded: Loaded,
+        fitted: Fitted,
+        report: AdaptReport,
+        training: dict[str, Any],
+    ) -> AdaptReport:
+        """Write the folder whole: beside its place first, then renamed."""
+        self._progress(AdaptProgress("saving", 0, 1))
+        request, out = self._request, self._request.out
+        entry = self._entry
+        if not entry.sha256:
+            entry = adapters.with_hash(entry, self._network())
+        made = saving.manifest(request, entry, loaded, fitted, report, training, self._turns)
+        staged = self._parts / "adapter"
+        try:
+            shutil.rmtree(staged, ignore_errors=True)
+            adapters.save(model, staged, entry, made, mode=request.mode)
+            card = saving.card(request, entry, report, made)
+            (staged / adapters.CARD).write_text(card, encoding="utf-8")
+            if out.exists():
+                out.rmdir()
+            staged.replace(out)
+        except OSError as error:
+            raise UserError(
+                f"The adapter cannot be written to {out}: {error.strerror or error}.",
+                "Check the folder, its permissions and the free space, or choose another --out.",
+            ) from error
+        shutil.rmtree(self._parts, ignore_errors=True)
+        self._progress(AdaptProgress("saving", 1, 1, 0.0))
+        return replace(report, seconds=round(time.monotonic() - self._started, 1))
+
+
+class _Head:
+    """A probe where a network is expected: embeddings to logits."""
+
+    def __init__(self, probe: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
+        self._probe = probe
+
+    def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._probe(embeddings)
+
+
+def check_request(request: AdaptRequest) -> None:
+    """Refuse what cannot be before anything is read.
+
+    Raises:
+        InputError: the folder holds something already, or a number makes no sense.
+    """
+    out = request.out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"There is something in {out} already.", "Choose another folder with --out."
+        )
+    for name, value, least in (
+        ("folds", request.folds, 2),
+        ("epochs", request.epochs, 1),
+        ("batch", request.batch, 1),
+        ("seed", request.seed, 0),
+    ):
+        if value < least:
+            raise InputError(f"The number of {name} is {value}.", f"It must be {least} or more.")
+    if request.crop_um is not None and not 4 <= request.crop_um <= 128:
+        raise InputError(f"A crop of {request.crop_um:g} µm cannot be used.", "Choose 4 to 128.")
+
+
+def _slide_cells(examples: Examples, folds: _Folds) -> tuple[SlideCells, ...]:
+    found = []
+    for name in np.unique(examples.slide):
+        own = examples.slide == name
+        positives = int(examples.positive[own].sum())
+        fold = int(folds.of_cell[own][0]) if folds.by == "slide" else -1
+        found.append(SlideCells(str(name), positives, int(own.sum()) - positives, fold))
+    return tuple(found)
+
+
+def _limits(report: AdaptReport, base: Baseline | None) -> list[str]:
+    """What limits the comparison, in plain words."""
+    limits = []
+    names = CLASS_NAMES[report.task]
+    for name, n in zip(names, (report.positives, report.cells - report.positives), strict=True):
+        if n < FEW:
+            limits.append(
+                f"There are {n} labels of {name} only, fewer than {FEW}: every figure is hardly "
+                "more than a guess."
+            )
+    if len(report.slides) == 1:
+        limits.append(
+            "All labels are of one slide. Single cells of it were held out, which says nothing of "
+            "other slides: the comparison is not honest across slides."
+        )
+    elif report.held_out == "cell":
+        limits.append(
+            "Both classes do not come from enough slides. Single cells were held out, and slides "
+            "lie on either side: the comparison is not honest across slides."
+        )
+    if report.bootstrap == "cell":
+        limits.append(
+            f"There are fewer than {comparison.SLIDES_FOR_BOOTSTRAP} slides: the intervals are of "
+            "cells and too narrow."
+        )
+    known = sorted({slide.name for slide in report.slides} & (base.trained_on if base else set()))
+    if known:
+        limits.append(
+            f"{report.current} has learnt from slides of this comparison ({', '.join(known)}): "
+            "its figures here are too good."
+        )
+    return limits

@@ -60,7 +60,12 @@ class Patch:
     subtype: str
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
@@ -102,7 +107,7 @@ def load_frames(data: Path, *, mpp: float, slides: Iterable[str] | None = None) 
     """
     wanted = None if slides is None else set(slides)
     by_file: dict[str, list[dict[str, str]]] = {}
-    for row in _rows(data / "fields.csv"):
+    for row in read_rows(data / "fields.csv"):
         if wanted is None or row["slide"] in wanted:
             by_file.setdefault(row["file"], []).append(row)
     frames = []
@@ -144,7 +149,7 @@ def load_patches(data: Path, *, mpp: float, datasets: Iterable[str]) -> list[Pat
             row["label"],
             row["subtype"],
         )
-        for row in _rows(data / "patches.csv")
+        for row in read_rows(data / "patches.csv")
         if row["dataset"] in wanted
     ]
 
@@ -152,7 +157,7 @@ def load_patches(data: Path, *, mpp: float, datasets: Iterable[str]) -> list[Pat
 def field_slides(data: Path) -> dict[str, int]:
     """Slides of the frames with their number of mitoses, the test slide left out."""
     counts: dict[str, int] = {}
-    for row in _rows(data / "fields.csv"):
+    for row in read_rows(data / "fields.csv"):
         if row["slide"] not in TEST_SLIDES:
             counts.setdefault(row["slide"], 0)
             counts[row["slide"]] += row["label"] == "mitosis"

@@ -72,9 +72,9 @@ def write(path: Path, marks: SlideMarks) -> tuple[str, ...]:
         file.write('\n], "version": {"major": 1, "minor": 0}}\n')
     notes = []
     if atypical := sum(mark.called == "atypical" for mark in marks.marks):
-        notes.append(f"{atypical} atypical mitoses were written as mitotic figures")
+        notes.append(f"atypical mitoses, written as mitotic figures: {atypical}")
     if marks.outlines:
-        notes.append(f"{len(marks.outlines)} regions could not be written: the format has none")
+        notes.append(f"regions not written, for the format has none: {len(marks.outlines)}")
     if marks.slide.mpp is None:
         notes.append(f"{path.name}: {_PIXELS}")
     return tuple(notes)

@@ -88,9 +88,9 @@ def plain_rings(outlines: Iterable[Outline]) -> tuple[list[PlainRing], tuple[str
                 found.append(PlainRing(REGION_CLASSES["excluded"], _corners(hole)))
     notes = []
     if turned:
-        notes.append(f"{turned} holes in regions were written as excluded regions")
+        notes.append(f"holes in regions, written as excluded regions: {turned}")
     if filled:
-        notes.append(f"{filled} holes in excluded regions could not be written")
+        notes.append(f"holes in excluded regions, which could not be written: {filled}")
     return found, tuple(notes)
 
 

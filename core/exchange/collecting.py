@@ -128,7 +128,7 @@ class Collector:
         """Take in a polygon or multipolygon, mended where it meets itself."""
         if not polygon0.is_valid:
             polygon0 = _polygons_of(shapely.make_valid(polygon0))
-            self._counts["self-intersecting outlines were mended"] += 1
+            self._counts["self-intersecting outlines mended"] += 1
         frame = shapely.box(0, 0, self._slide.width0, self._slide.height0)
         if polygon0.is_empty or polygon0.area <= 0:
             self.passed_over("outlines without an area")
@@ -140,7 +140,7 @@ class Collector:
 
     def passed_over(self, what: str, count: int = 1) -> None:
         """Count things that are left out: `lines`."""
-        self._counts[f"{what} were passed over"] += count
+        self._counts[f"{what} passed over"] += count
 
     def note(self, sentence: str) -> None:
         """Say something of the whole file, once."""
@@ -154,17 +154,17 @@ class Collector:
             places = ", ".join(f"({x:g}, {y:g})" for x, y in self._off[:NAMED])
             more = ", …" if len(self._off) > NAMED else ""
             notes.append(
-                f"{len(self._off)} of {self._path.name} lie off the slide and were left out: "
+                f"marks of {self._path.name} off the slide, left out: {len(self._off)}, at "
                 f"{places}{more}"
             )
-        notes += [f"{count} {what}" for what, count in sorted(self._counts.items())]
+        notes += [f"{what}: {count}" for what, count in sorted(self._counts.items())]
         return SlideMarks(self._slide, self._marks, self._outlines, tuple(notes))
 
     def _only_once(self, uuid: str) -> str:
         if not uuid:
             return ""
         if uuid in self._ids:
-            self._counts["ids occurred before and were not taken again"] += 1
+            self._counts["ids that occurred before, not taken again"] += 1
             return ""
         self._ids.add(uuid)
         return uuid

@@ -199,7 +199,7 @@ def write(path: Path, marks: SlideMarks) -> tuple[str, ...]:
         writer.writerow(WRITTEN)
         writer.writerows(_rows(marks))
     count = len(marks.outlines)
-    return (f"{count} regions could not be written: the format has none",) if count else ()
+    return (f"regions not written, for the format has none: {count}",) if count else ()
 
 
 def _rows(marks: SlideMarks) -> Iterable[list[str]]:

@@ -210,11 +210,11 @@ def write_midog(path: Path, marks: SlideMarks) -> tuple[str, ...]:
     _write(path, marks.slide, "midog", list(_CATEGORIES.items()), annotations)
     notes = []
     if lost := len(marks.marks) - len(kept):
-        notes.append(f"{lost} points are neither mitosis nor imposter and could not be written")
+        notes.append(f"points that are neither mitosis nor imposter, not written: {lost}")
     if atypical := sum(mark.called == "atypical" for mark in kept):
-        notes.append(f"{atypical} atypical mitoses were written as mitotic figures")
+        notes.append(f"atypical mitoses, written as mitotic figures: {atypical}")
     if marks.outlines:
-        notes.append(f"{len(marks.outlines)} regions could not be written: the format has none")
+        notes.append(f"regions not written, for the format has none: {len(marks.outlines)}")
     return tuple(notes)
 
 

@@ -9,11 +9,13 @@ import shapely
 
 from core.counting.protocols import get_protocol
 from core.errors import InputError, PixelSizeError
+from core.exchange.marks import SlideMarks
 from core.geometry import Mpp
 from core.reading import guards
 from core.reading.desk_area import AreaDesk
 from core.reading.figures import nearest, with_value
 from core.reading.pieces import excluding_region, exclusion
+from core.reading.taking import As, Taken, make_plan
 from core.reading.view import (
     NONE,
     VERDICTS,
@@ -189,6 +191,36 @@ class Desk(AreaDesk):
         if self._blinded:
             raise InputError("A blinded reading settles nothing.", "End it first.")
         return self._give(keys, verdict, f"consensus: {verdict}", "consensus", consensus=True)
+
+    # Files.
+
+    def take_in(self, marks: SlideMarks, as_: As = "labels") -> Taken:
+        """Take in what a file says of the slide as this reader's own: one action, one undo.
+
+        Args:
+            marks: as a format of `core.exchange.formats` read them.
+            as_: see `core.reading.taking.AS`.
+
+        Raises:
+            InputError: there is nothing to take in, or a signed count rests on what it changes.
+            PixelSizeError: 7.5 µm cannot be told.
+        """
+        self._read_verdicts()
+        plan = make_plan(
+            marks,
+            self._reader.name,
+            as_,
+            figures0=self._table.places(),
+            said=self._table.own_word,
+            regions=self._plain_regions(),
+            mpp=self._ledger.mpp,
+        )
+        if plan.action is not None:
+            guards.guard_places(self._ledger, plan.places0, self._reader.id)
+            if plan.regions:
+                guards.guard_slide(self._ledger, self._reader.id)
+            self._act(plan.action)
+        return Taken(self.view(), plan.matched, plan.placed, plan.regions, plan.known, plan.notes)
 
     # Undo.
 

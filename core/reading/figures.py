@@ -90,6 +90,7 @@ class FigureTable:
         self._point_of: list[int | None] = []  # of each candidate
         self._candidate_of: dict[int, int] = {}  # row among the candidates, by point
         self._by_hand: list[int] = []  # points shown by themselves, their keys ascending
+        self._is_by_hand: frozenset[int] = frozenset()
         self._figures: Figures | None = None
         self._others: dict[int, int] | None = None
         self.touch(ledger.verdicts)
@@ -153,8 +154,10 @@ class FigureTable:
             self._others = None
         for point_id in touched:
             self._states[point_id] = states.get(point_id, PointState())
-        shown = set(self._by_hand)
-        if any(point_id in shown or point_id not in self._candidate_of for point_id in touched):
+        if any(
+            point_id in self._is_by_hand or point_id not in self._candidate_of
+            for point_id in touched
+        ):
             self._sort_out_points()
         if self._figures is not None:
             self._figures = self._with_rows(self._figures, touched)
@@ -195,7 +198,7 @@ class FigureTable:
         row = self._candidate_of.get(point_id)
         if row is not None:
             return int(self._ids[row])
-        return -point_id if point_id in self._by_hand else None
+        return -point_id if point_id in self._is_by_hand else None
 
     @property
     def last_id(self) -> int:
@@ -216,6 +219,19 @@ class FigureTable:
         """Points of the slide that belong to no candidate, shown or not: (x0, y0) by id."""
         points = self._ledger.points
         return {point: at for point, at in points.items() if point not in self._candidate_of}
+
+    def places(self) -> dict[int, tuple[float, float]]:
+        """(x0, y0) of all figures by key, and of points that the reader does not see."""
+        figures = self.columns
+        hidden = {-point: place0 for point, place0 in self.free_points().items()}
+        shown = zip(figures.x0.tolist(), figures.y0.tolist(), strict=True)
+        return hidden | dict(zip(figures.key.tolist(), shown, strict=True))
+
+    def own_word(self, key: int) -> str:
+        """What this reader said of a figure or point, consensus or not; `none` for nothing."""
+        point_id = self.point_of(key)
+        said = {} if point_id is None else self.state(point_id).by_reader
+        return VERDICTS[verdict_code(said.get(self._reader_id))]
 
     def free_candidates(self, after_id: int = 0) -> list[tuple[int, float, float]]:
         """(id, x0, y0) of candidates above an id without a point."""
@@ -257,7 +273,7 @@ class FigureTable:
         ]
         by_hand.sort(reverse=True)
         if by_hand != self._by_hand:
-            self._by_hand = by_hand
+            self._by_hand, self._is_by_hand = by_hand, frozenset(by_hand)
             self._figures = None
 
     def _build(self) -> Figures:

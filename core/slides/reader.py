@@ -69,6 +69,8 @@ class Slide:
         vendor: OpenSlide's name of the format.
         icc_profile: of the pixels, for the screen only, or None.
         objective: magnification of the scanner's objective, or None if unknown.
+        centre_offset_nm: from the centre of the glass slide to that of level 0, nanometres along
+            x and y; None unless the file is Hamamatsu's.
         file_tile_px: side of the file's own tiles on level 0; 0 where they are not square.
         backend: `openslide`, `turbo` or `fastslide`, as chosen at opening.
         backend_note: why.
@@ -89,6 +91,7 @@ class Slide:
         self.vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
         self.background, self.icc_profile = reference.background, reference.icc_profile
         self.objective = _positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER, ""))
+        self.centre_offset_nm = _centre_offset_nm(properties)
         tile = {properties.get(f"openslide.level[0].tile-{side}") for side in ("width", "height")}
         self.file_tile_px = int(tile.pop() or 0) if len(tile) == 1 else 0
         self.backend: Backend = "openslide"
@@ -331,6 +334,15 @@ def _positive(text: str) -> float | None:
     except ValueError:
         return None
     return value if 0 < value < math.inf else None
+
+
+def _centre_offset_nm(properties: Mapping[str, str]) -> tuple[float, float] | None:
+    names = ("hamamatsu.XOffsetFromSlideCentre", "hamamatsu.YOffsetFromSlideCentre")
+    try:
+        x, y = (float(properties[name]) for name in names)
+    except (KeyError, ValueError):
+        return None
+    return (x, y) if math.isfinite(x) and math.isfinite(y) else None
 
 
 def _bounds(properties: Mapping[str, str], size: tuple[int, int]) -> Rect0:

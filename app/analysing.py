@@ -304,7 +304,7 @@ def summary_text(row: SummaryRow) -> str:
     """A slide's result in two or three lines of plain words."""
     lines = [
         f"{row.slide}: {row.mitoses} mitoses in {row.counted_mm2:.2f} mm² ({row.shape}; "
-        f"{row.protocol} asks for {row.planned_mm2:g} mm²)"
+        f"{row.protocol} asks for {row.planned_mm2:.4g} mm²)"
         + ("" if row.atypical is None else f", {row.atypical} of them atypical"),
         f"  {row.per_mm2:.2f} per mm², {row.interval_level:.0%} interval "
         f"{row.per_mm2_low:.2f} to {row.per_mm2_high:.2f}",

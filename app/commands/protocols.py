@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.paths import protocols_file
+from core.counting.hpf import field_area_mm2, field_diameter_mm
 from core.counting.protocol_file import (
     entry_text,
     load_protocols,
@@ -104,6 +105,19 @@ def check(
         origin = EDITED if protocol.id in shipped else OWN
         typer.echo(f"{protocol.id}: {rule_text(protocol)} [{origin}]")
     typer.echo(f"{path}: {len(found)} protocols, all sound.")
+
+
+@protocols_app.command("field")
+def field(
+    field_number: Annotated[float, typer.Argument(metavar="FN", help="Of the eyepiece, mm.")],
+    objective: Annotated[float, typer.Argument(metavar="OBJECTIVE", help="40 for 40x.")] = 40.0,
+) -> None:
+    """Diameter and area of a microscope's high-power field."""
+    area_mm2 = field_area_mm2(field_number, objective)
+    typer.echo(
+        f"{field_diameter_mm(field_number, objective):.3g} mm across, {area_mm2:.4g} mm²; "
+        f"ten fields are {10 * area_mm2:.4g} mm², 1 mm² is {1 / area_mm2:.3g} fields."
+    )
 
 
 def _keys() -> str:

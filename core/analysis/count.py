@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.analysis.pipeline import RunSummary
 from core.counting.expectation import IS_MITOSIS, IS_NOT, OPEN
-from core.counting.protocols import Protocol
+from core.counting.protocols import CUSTOM_PROTOCOL, Protocol
 from core.counting.statistics import (
     AREA_TOLERANCE,
     Categorisation,
@@ -293,7 +293,7 @@ def _notes(
     at_most: int | None,
 ) -> tuple[str, ...]:
     notes = []
-    if not protocol.verified:
+    if not protocol.verified and protocol.id != CUSTOM_PROTOCOL:
         notes.append(f"the protocol {protocol.id} was not checked against its source")
     if at_most is not None:
         notes.append(

@@ -279,12 +279,12 @@ def settling_text(settling: Settling) -> str:
         return f"The category is settled ({name}), however open candidates are decided."
     wanted = []
     if settling.confirm:
-        wanted.append(f"{len(settling.confirm)} more of them confirmed")
+        wanted.append(f"confirming {len(settling.confirm)}")
     if settling.reject:
-        wanted.append(f"{len(settling.reject)} of them rejected")
+        wanted.append(f"rejecting {len(settling.reject)}")
     return (
         f"Not settled: most probably {name} ({settling.probability:.0%}); "
-        f"{' and '.join(wanted)} would settle it."
+        f"{' and '.join(wanted)} of the open candidates would settle it."
     )
 
 

@@ -1,4 +1,4 @@
-"""`mitoscope train detector|classifier`: trains what ships, from a folder of labelled tissue."""
+"""`mitoscope train detector|classifier|atypical`: trains what ships, from labelled tissue."""
 
 import logging
 import signal
@@ -77,3 +77,20 @@ def classifier(
     plan = Plan(base_steps=base_steps, field_steps=field_steps, mode=mode, seed=seed)
     folder = train(data, detector_folder, out, plan, token=token)
     typer.echo(f"Classifier written to {folder}")
+
+
+@train_app.command("atypical")
+def atypical(
+    data: DataOption,
+    out: OutOption = Path("training/atypical"),
+    base_steps: Annotated[int, typer.Option(min=1, help="Steps of the base.")] = 800,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each network.")] = 300,
+    seed: SeedOption = 0,
+) -> None:
+    """Train the head that tells atypical from normal mitoses, and test it."""
+    token = _prepare(data)
+    from app.training.atypical import Plan, train
+
+    plan = Plan(base_steps=base_steps, steps=steps, seed=seed)
+    folder = train(data, out, plan, token=token)
+    typer.echo(f"Head written to {folder}")

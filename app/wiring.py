@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QInputDialog
+from PySide6.QtWidgets import QInputDialog, QPushButton
 
 from app.actions import BY_ID
+from app.notes import Note
 from app.panels.keys import KeySheet
 from app.viewer.associated import AssociatedView
 
@@ -59,6 +60,8 @@ class Wiring(QObject):
         self._window = window
         self._actions = window.actions_by_id
         self._label: AssociatedView | None = None
+        self._offer: Note | None = None
+        window.reports.finished.connect(self._withdraw_offer)
         window.room.slide_closing.connect(self._slide_closing)
         window.reviewer.connect_to(self._actions)
         window.reviewer.in_sight = self._in_sight
@@ -75,6 +78,7 @@ class Wiring(QObject):
         on["slide.previous"].triggered.connect(self._previous_slide)
         on["count.sign"].triggered.connect(self._sign)
         on["file.report"].triggered.connect(window.reports.ask)
+        window.reports.offered.connect(self._offer_report)
         on["slide.label"].triggered.connect(self._show_label)
         on["help.keys"].triggered.connect(self._show_keys)
         on["analysis.start"].triggered.connect(self._analyse)
@@ -190,8 +194,26 @@ class Wiring(QObject):
         self._label = None
         self._actions["slide.label"].setChecked(False)
 
+    @Slot(bool)
+    def _offer_report(self, signed: bool) -> None:
+        """Say that the count was signed, with a button for its report."""
+        self._withdraw_offer()
+        if not signed:
+            return
+        self._offer = self._window.viewing.notes.add(Note("good", self.tr("The count is signed.")))
+        button = QPushButton(self.tr("Report…"))
+        button.clicked.connect(self._window.reports.ask)
+        self._offer.row.insertWidget(1, button)
+
+    @Slot()
+    def _withdraw_offer(self) -> None:
+        if self._offer is not None:
+            self._window.viewing.notes.remove(self._offer)
+            self._offer = None
+
     @Slot()
     def _slide_closing(self) -> None:
+        self._withdraw_offer()
         if self._label is not None:
             self._label.close()
 

@@ -13,6 +13,7 @@ from app.reporting.pdf import missing_signs
 from app.room import OpenedSlide, Room
 from core.cancel import CancelToken
 from core.errors import UserError
+from core.reading.view import DeskView
 from core.store import CountRecord
 
 _SLIDES = {f".{suffix}" for suffix in SUFFIXES.split()}
@@ -33,12 +34,14 @@ class Reports(QObject):
         unprinted: signs that no font of this computer has.
         failed: a `UserError`.
         finished: the path of the report.
+        offered: whether the count in view was signed just now; False when it no longer is so.
     """
 
     noted = Signal(str)
     unprinted = Signal(str)
     failed = Signal(object)
     finished = Signal(str)
+    offered = Signal(bool)
 
     def __init__(
         self, room: Room, ticks: Callable[[], Mapping[str, bool]], parent: QWidget | None = None
@@ -48,7 +51,7 @@ class Reports(QObject):
         self._thread = WorkThread("report", room.bridge)
         self._token = CancelToken()
         self._folder = ""
-        self._signed: tuple[int, int] | None = None
+        self._seen: tuple[int, int | None] | None = None  # the slide in view, its signed count
         room.view_changed.connect(self._look_for_signature)
 
     @Slot()
@@ -124,14 +127,12 @@ class Reports(QObject):
         self.failed.emit(error)
 
     @Slot(object)
-    def _look_for_signature(self, _view: object) -> None:
-        """Offer the report when a count of the slide in view gets its signature."""
-        view = self._room.view
-        assert view is not None
+    def _look_for_signature(self, view: DeskView) -> None:
+        """Offer the report when the count in view gets its signature."""
         signed = view.count.signed if view.count is not None else None
-        known, self._signed = self._signed, (view.slide_id, 0 if signed is None else signed.id)
-        if known == (view.slide_id, 0) and signed is not None:
-            self.noted.emit(self.tr("Signed. File → Report… makes the report of this count."))
+        known, self._seen = self._seen, (view.slide_id, None if signed is None else signed.id)
+        if known != self._seen:
+            self.offered.emit(known == (view.slide_id, None) and signed is not None)
 
     def _start_folder(self) -> Path:
         documents = QStandardPaths.StandardLocation.DocumentsLocation

@@ -86,11 +86,14 @@ def test_a_hidden_name_stays_hidden(qtbot, room, reports, tmp_path):
     assert "Smith" not in page.partition("base64")[0]
 
 
-def test_signing_offers_the_report(qtbot, room, reports):
-    notes = []
-    reports.noted.connect(notes.append)
+def test_signing_offers_the_report_once(qtbot, room, reports):
+    offers = []
+    reports.offered.connect(offers.append)
     read_and_sign(qtbot, room)
-    qtbot.waitUntil(lambda: any("Report" in note for note in notes), timeout=LONG_MS)
+    asked(qtbot, room, lambda desk: desk.refresh())
+    assert offers == [False, True]
+    asked(qtbot, room, lambda desk: desk.reopen("one more"))
+    assert offers == [False, True, False]
 
 
 def test_the_dialog_proposes_a_name_and_gives_a_suffix(qtbot, room, reports, tmp_path, monkeypatch):

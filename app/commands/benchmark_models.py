@@ -70,7 +70,7 @@ def classify(
     steps: Annotated[int, typer.Option(min=1, help="Of LoRA and full, for any fraction.")] = 300,
     batch: Annotated[int, typer.Option(min=2, help="Crops of a step.")] = 32,
     device: DeviceOption = "auto",
-    out: OutOption = Path("benchmark/classify"),
+    out: OutOption = Path("training/classify"),
 ) -> None:
     """Networks × probe, LoRA, full × shares of the labels × seeds, as Ammeling et al. 2025."""
     if find_spec("matplotlib") is None:  # said before hours of training, not after
@@ -124,7 +124,7 @@ def verdict_order(
     seeds: SeedsOption = 5,
     device: DeviceOption = "auto",
     cache: Annotated[Path, typer.Option(help="Keeps the embeddings.")] = Path(
-        "benchmark/embeddings"
+        "training/embeddings"
     ),
     as_json: JsonOption = False,
 ) -> None:

@@ -10,6 +10,7 @@ from app.commands.compare import compare_readers
 from app.commands.demo import demo
 from app.commands.desktop import desktop
 from app.commands.evaluate import evaluate
+from app.commands.exchange import export, import_
 from app.commands.models import models_app
 from app.commands.protocols import protocols_app
 from app.commands.report import report
@@ -34,6 +35,8 @@ app.command("evaluate")(evaluate)
 app.command("compare")(compare_readers)
 app.command("demo")(demo)
 app.command("report")(report)
+app.command("export")(export)
+app.command("import")(import_)
 app.add_typer(train_app, name="train")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(models_app, name="models")

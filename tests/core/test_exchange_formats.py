@@ -77,7 +77,7 @@ def outlines(draw):
     return Outline(kind, polygon, uuid=str(draw(st.uuids())))
 
 
-@pytest.mark.parametrize("id_", FORMATS)
+@pytest.mark.parametrize("id_", HOLDS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(given_marks=st.lists(marks(), max_size=6, unique_by=lambda m: m.uuid), drawn=st.data())
 def test_what_a_format_can_hold_comes_back(id_, given_marks, drawn):

@@ -1,0 +1,1 @@
+"""Files that leave and enter, from the command line and the desktop."""

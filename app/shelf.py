@@ -15,6 +15,10 @@ from models.registry import file_sha256, shipped, weights_folder
 log = logging.getLogger(__name__)
 
 
+#: Around an adapter's name: the folder of an adapting that was stopped.
+UNFINISHED = ".{}.adapting"
+
+
 @dataclass(frozen=True, slots=True)
 class ListedClassifier:
     """A classifier that can be chosen.
@@ -35,6 +39,13 @@ class ListedClassifier:
     def fault(self) -> str:
         """Why it cannot be used; empty if nothing was found."""
         return "" if self.info is None else self.info.fault
+
+
+def list_unfinished(folder: Path) -> frozenset[str]:
+    """The adapters in a folder that were begun and not ended, by the names of their folders."""
+    before, after = UNFINISHED.split("{}")
+    found = folder.glob(UNFINISHED.format("*"))
+    return frozenset(path.name.removeprefix(before).removesuffix(after) for path in found)
 
 
 def list_classifiers(folder: Path) -> tuple[ListedClassifier, ...]:
@@ -62,6 +73,10 @@ class Shelf(QObject):
         io: thread that reads.
         folder: of the adapters; None for the usual one.
 
+    Attributes:
+        classifiers: what was found last.
+        unfinished: folders' names of adapters that were begun and not ended.
+
     Signals:
         listed: tuple of `ListedClassifier`, the shipped one first.
     """
@@ -75,21 +90,26 @@ class Shelf(QObject):
         self._io = io
         self.folder = folder or adapters_folder()
         self.classifiers: tuple[ListedClassifier, ...] = ()
+        self.unfinished: frozenset[str] = frozenset()
 
     @Slot()
     def renew(self) -> None:
         """Read the folder anew."""
         folder = self.folder
-        self._io.submit(lambda: list_classifiers(folder), self._take, self._not_listed)
+        self._io.submit(
+            lambda: (list_classifiers(folder), list_unfinished(folder)),
+            self._take,
+            self._not_listed,
+        )
 
     def find(self, folder: str) -> ListedClassifier | None:
         """The classifier of a setting: an adapter's folder, or empty for the shipped one."""
         wanted = Path(folder) if folder else None
         return next((found for found in self.classifiers if found.folder == wanted), None)
 
-    def _take(self, found: tuple[ListedClassifier, ...]) -> None:
-        self.classifiers = found
-        self.listed.emit(found)
+    def _take(self, found: tuple[tuple[ListedClassifier, ...], frozenset[str]]) -> None:
+        self.classifiers, self.unfinished = found
+        self.listed.emit(self.classifiers)
 
     def _not_listed(self, error: UserError) -> None:
         log.warning("adapters could not be listed: %s", error)

@@ -155,6 +155,7 @@ class Window(QMainWindow):
         self.slides.failed.connect(self.show_error)
         self.analysis.start_failed.connect(self.show_error)
         self.adapt.reclassify_requested.connect(self._reclassify)
+        self.docks.docks["adapt"].visibilityChanged.connect(self.adapt.came_to_front)
         self.worker.device_chosen.connect(self.status.show_device)
         self.worker.finished.connect(self.slides.renew)
         self.reviewer.noted.connect(self.status.say)

@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -131,6 +130,7 @@ class AdaptPanel(QWidget):
         self.phase = QLabel(wordWrap=True)
         self.bar = QProgressBar(textVisible=False)
         self.trouble = Note("error")
+        self.trouble.show_text("")
         self.result = AdaptResult()
         self.result.use_requested.connect(self._use)
         self.result.reclassify_requested.connect(self.reclassify_requested)
@@ -160,14 +160,15 @@ class AdaptPanel(QWidget):
         for part in below:
             column.addWidget(part)
         column.addStretch(1)
-        fill_scrolled(self, inner)
+        self._area = fill_scrolled(self, inner)
 
     # What is shown.
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Look anew at what there is to learn from."""
-        super().showEvent(event)
-        self.renew()
+    @Slot(bool)
+    def came_to_front(self, visible: bool) -> None:
+        """Look anew at what there is to learn from; a dock behind others gets no show event."""
+        if visible:
+            self.renew()
 
     @Slot()
     def renew(self) -> None:
@@ -241,10 +242,21 @@ class AdaptPanel(QWidget):
         self.form.setRowVisible(self.targets, chooses)
         self._renew()
 
+    @property
+    def _taken(self) -> bool:
+        """Whether there is an adapter of this name."""
+        folder = self._folder
+        return folder is not None and any(c.folder == folder for c in self._shelf.classifiers)
+
     def _name_note(self) -> str:
         folder = self._folder
-        taken = folder is not None and any(c.folder == folder for c in self._shelf.classifiers)
-        return self.tr("There is an adapter of this name. Choose another.") if taken else ""
+        if folder is None or (self._report is not None and self._report.folder == str(folder)):
+            return ""
+        if self._taken:
+            return self.tr("There is an adapter of this name. Choose another.")
+        if folder.name in self._shelf.unfinished and self._maker.running is None:
+            return self.tr("It was begun and not ended: with the same choices it goes on.")
+        return ""
 
     @Slot(object)
     def _show_progress(self, progress: AdaptProgress) -> None:
@@ -256,11 +268,18 @@ class AdaptPanel(QWidget):
     def _finished(self, report: AdaptReport) -> None:
         self._report = report
         self._shelf.renew()
-        self._show_result()
+        self._renew()
+        self._bring_up(self.result)
+
+    def _bring_up(self, widget: QWidget) -> None:
+        """Scroll to a part once it is laid out."""
+        area = self._area
+        QTimer.singleShot(0, area, lambda: area.ensureWidgetVisible(widget, 0, 8))
 
     @Slot(object)
     def _show_trouble(self, error: UserError) -> None:
         self.trouble.show_text(f"{error.message} {error.hint}".strip())
+        self._shelf.renew()
 
     # What the reader asks for.
 
@@ -268,7 +287,7 @@ class AdaptPanel(QWidget):
     def request(self) -> AdaptRequest | None:
         """What the form says; None while something is missing."""
         source, backbone, folder = self.source.source, self.backbone.currentData(), self._folder
-        if source is None or backbone is None or folder is None or self._name_note():
+        if source is None or backbone is None or folder is None or self._taken:
             return None
         targets: Targets = self.targets.currentData() if backbone.has_attention else "all"
         return AdaptRequest(
@@ -297,7 +316,8 @@ class AdaptPanel(QWidget):
         self._report = None
         self.phase.setText(self.tr("Beginning…"))
         self.bar.setRange(0, 0)
-        self._maker.start(request)
+        if self._maker.start(request):
+            self._bring_up(self.bar)
 
     @Slot()
     def _cancel(self) -> None:

@@ -3,12 +3,12 @@
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.adapting.request import AdaptReport
+from app.adapting.request import AdaptReport, Task
 from app.panels.adapt_texts import basis, difference, metric_names, number, outcome, refitted_text
 from app.panels.count_parts import Note, label
 
-#: The figure that decides what is said of the comparison.
-DECIDING = "f1"
+#: The figure that decides what is said of the comparison, by task.
+DECIDING: dict[Task, str] = {"mitosis": "f1", "atypical": "balanced_accuracy"}
 
 
 class AdaptResult(QWidget):
@@ -78,7 +78,7 @@ class AdaptResult(QWidget):
 
     def _fill(self, report: AdaptReport) -> None:
         current = report.current or self.tr("the shipped model")
-        row = report.row(DECIDING)
+        row = report.row(DECIDING[report.task])
         text, tone = outcome(row, current)
         self.good.show_text(text if tone == "good" else "")
         self.doubtful.show_text(text if tone != "good" else "")

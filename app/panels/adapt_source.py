@@ -205,8 +205,10 @@ class SourceChoice(QWidget):
         elif count is None or not count.total:
             text = self.tr("Nothing is chosen.")
         else:
-            text = self.tr("{0} mitoses ({1} atypical) and {2} imposters of {3} slides").format(
-                count.mitoses, count.atypical, count.imposters, len(self.slides.ticked)
+            slides = len(self.slides.ticked)
+            of = self.tr("1 slide") if slides == 1 else self.tr("{0} slides").format(slides)
+            text = self.tr("{0} mitoses ({1} atypical) and {2} imposters of {3}").format(
+                count.mitoses, count.atypical, count.imposters, of
             )
         self.total.setText(text)
         self.changed.emit()

@@ -117,8 +117,10 @@ def basis(report: AdaptReport) -> str:
         held = _tr("Each slide was judged by an adapter that had not seen it.")
     else:
         held = _tr("Cells were held out, not slides: that flatters the new adapter.")
-    counted = _tr("{0} labelled cells ({1} mitoses) of {2} slides.").format(
-        report.cells, report.positives, len(report.slides)
+    slides = len(report.slides)
+    of = _tr("1 slide") if slides == 1 else _tr("{0} slides").format(slides)
+    counted = _tr("{0} labelled cells ({1} mitoses) of {2}.").format(
+        report.cells, report.positives, of
     )
     return f"{counted} {held}"
 

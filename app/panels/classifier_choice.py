@@ -102,7 +102,6 @@ class ClassifierChoice(QWidget):
         self.about.setText(self._about())
         self.about.setVisible(bool(self.about.text()))
         self.offer.show_text(self._offer())
-        self.button.setEnabled(not self._busy)
 
     def _about(self) -> str:
         chosen = self.chosen
@@ -123,7 +122,9 @@ class ClassifierChoice(QWidget):
     def _offer(self) -> str:
         view, chosen = self._view, self.chosen
         run = None if view is None else view.run
-        if view is None or run is None or run.state != "done" or chosen is None or chosen.fault:
+        if self._busy or view is None or run is None or run.state != "done":
+            return ""
+        if chosen is None or chosen.fault:
             return ""
         if not chosen.sha256 or chosen.sha256 == run.classifier.sha256:
             return ""

@@ -6,7 +6,6 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -41,8 +40,8 @@ from app.viewer.colour import ColourSettings
 SIDES_UM = (32, 64, 96)
 #: Steps of the threshold slider.
 STEPS = 1000
-#: In which the buttons of states stand.
-COLUMNS = 4
+#: The buttons of states stand in rows that begin with these, each as wide as its words need.
+ROW_STARTS = (0, 4)
 
 
 class GalleryPanel(QWidget):
@@ -156,7 +155,7 @@ class GalleryPanel(QWidget):
         row.addWidget(self.in_area)
         return row
 
-    def _states(self) -> QGridLayout:
+    def _states(self) -> QVBoxLayout:
         self._state_texts: dict[State, str] = {
             "unreviewed": self.tr("Unreviewed"),
             "mitosis": self.tr("Mitoses"),
@@ -167,8 +166,8 @@ class GalleryPanel(QWidget):
             "hand-placed": self.tr("Hand-placed"),
         }
         self.states: dict[State, QToolButton] = {}
-        grid = QGridLayout()
-        grid.setSpacing(3)
+        rows = QVBoxLayout()
+        rows.setSpacing(3)
         for at, state in enumerate(STATES):
             button = QToolButton()
             button.setProperty("chip", True)
@@ -177,8 +176,12 @@ class GalleryPanel(QWidget):
             button.setToolTip(self._state_hint(state))
             button.toggled.connect(self._state_toggled)
             self.states[state] = button
-            grid.addWidget(button, at // COLUMNS, at % COLUMNS)
-        return grid
+            if at in ROW_STARTS:
+                row = QHBoxLayout()
+                row.setSpacing(3)
+                rows.addLayout(row)
+            row.addWidget(button)
+        return rows
 
     def _state_hint(self, state: State) -> str:
         hint = self.tr("Show these only; none pressed shows all")

@@ -135,7 +135,7 @@ def test_labels_are_counted_adapted_compared_and_only_then_used(
 ):
     offences = guard_gui_thread(monkeypatch)
     panel = reviewed(qtbot, desktop, slide_file)
-    assert panel.source.total.text() == "3 mitoses (1 atypical) and 3 imposters of 1 slides"
+    assert panel.source.total.text() == "3 mitoses (1 atypical) and 3 imposters of 1 slide"
     assert not panel.start_button.isEnabled()  # without a name
     panel.name.setText("Our lab 1")
     assert panel.start_button.isEnabled()

@@ -11,12 +11,15 @@ from core.exchange import (
     asap,
     challenge,
     csvmarks,
+    dicom_ann,
+    dicom_sr,
     imagescope,
     midog,
     ndpa,
     qupath,
     sliderunner,
 )
+from core.exchange.dicom_source import dicom_kind, is_dicom
 from core.exchange.marks import SlideFrame, SlideMarks
 from core.exchange.texts import check_file, decoded, parse_json, read_bytes, xml_root
 
@@ -110,6 +113,22 @@ FORMATS: Mapping[str, Format] = {
             True,
         ),
         Format("ndpa", "Hamamatsu NDPA, of NDPI slides", (".ndpa",), ndpa.read, ndpa.write, True),
+        Format(
+            "dicom-ann",
+            "DICOM bulk annotations, of DICOM slides",
+            (".dcm",),
+            dicom_ann.read,
+            dicom_ann.write,
+            False,
+        ),
+        Format(
+            "dicom-sr",
+            "DICOM structured report (TID 1500), of DICOM slides",
+            (".dcm",),
+            dicom_sr.read,
+            dicom_sr.write,
+            False,
+        ),
     )
 }
 
@@ -137,6 +156,8 @@ def detect(path: Path) -> Format:
     check_file(path)
     if _head(path) == _SQLITE:
         return FORMATS["sliderunner"]
+    if is_dicom(path):
+        return FORMATS["dicom-sr" if dicom_kind(path) == dicom_sr.SR else "dicom-ann"]
     data = read_bytes(path)
     text, _ = decoded(path, data)
     start = text.lstrip("\ufeff \t\r\n")[:1]

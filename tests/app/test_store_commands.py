@@ -8,7 +8,9 @@ from contextlib import closing
 import pytest
 
 from app.__main__ import main
+from app.restoring import newest_backup, restored
 from core.store import open_store
+from core.store.backup import back_up_daily
 
 
 @pytest.fixture
@@ -83,3 +85,15 @@ def test_a_backup_is_made_listed_and_put_in_place_of_a_damaged_store(path, capsy
     with open_store(path) as store:
         assert store.events()[-1].kind == "store restored"
         assert [reader.name for reader in store.readers()] == ["=Ada", "Ben"]
+
+
+def test_the_desktop_goes_back_to_the_newest_backup_and_says_where_the_damaged_file_is(path):
+    assert newest_backup(path) is None
+    back_up_daily(path)
+    backup = newest_backup(path)
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8000)
+    store, note = restored(path, backup)
+    with store:
+        assert [reader.name for reader in store.readers()] == ["=Ada", "Ben"]
+    (kept,) = [entry.name for entry in path.parent.iterdir() if "set-aside" in entry.name]
+    assert kept in note

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app import __version__
 from core.analysis.count import MitoticCount, count_run, save_count
@@ -33,6 +33,9 @@ from core.ports import DEVICES, Classifier, Detector, SubtypeClassifier
 from core.reading.view import Plan
 from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
+
+if TYPE_CHECKING:
+    from models.device import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +110,17 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def load_models(device: str, threads: int | None = None) -> Models:
+def load_models(device: str, threads: int | None = None, *, adapter: Path | None = None) -> Models:
     """Load the shipped detector and classifier, and what tells atypical mitoses if it ships.
 
     Args:
         device: `auto`, `cuda`, `mps` or `cpu`.
         threads: of torch on the CPU; None for one a core.
+        adapter: a laboratory's own, in place of the shipped classifier.
 
     Raises:
         DeviceError: the device is not there.
-        ModelError: weights are missing or damaged.
+        ModelError: weights are missing or damaged, or the adapter does not fit its backbone.
     """
     check_device(device)
     from models.classifier import load_classifier
@@ -131,7 +135,22 @@ def load_models(device: str, threads: int | None = None) -> Models:
         from models.atypical import load_atypical
 
         subtype = load_atypical(device=picked)
-    return Models(load_detector(device=picked), load_classifier(device=picked), picked.why, subtype)
+    classifier = (
+        load_classifier(device=picked) if adapter is None else load_adapter(adapter, picked)
+    )
+    return Models(load_detector(device=picked), classifier, picked.why, subtype)
+
+
+def load_adapter(folder: Path, device: "Device") -> Classifier:
+    """The classifier of a laboratory's own adapter; a probe's embeddings are cached.
+
+    Raises:
+        ModelError: it is damaged, or does not fit its backbone.
+    """
+    from app.adapting.cache import embedding_cache
+    from models.classifier import load_classifier
+
+    return load_classifier(folder, device=device, cache=embedding_cache())
 
 
 def open_for(path: Path, question: Question) -> tuple[Slide, Regions]:

@@ -32,10 +32,10 @@ def desktop_models(device: str) -> "Models":
 
 def desktop_adapter(folder: Path, device: str) -> "Classifier":
     """The classifier of an adapter's folder."""
-    from models.classifier import load_classifier
+    from app.analysing import load_adapter
     from models.device import pick_device
 
-    return load_classifier(folder, device=pick_device(device))
+    return load_adapter(folder, pick_device(device))
 
 
 class Engine:

@@ -4,15 +4,13 @@ Imports torch: import it on the worker thread only; the dataclasses lie in `app.
 What is finished lies in a hidden folder beside the adapter's, so that the same request goes on.
 """
 
-import json
 import logging
 import math
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,34 +20,29 @@ from torch import nn
 from app import __version__
 from app.adapting import comparison, saving
 from app.adapting.baseline import Baseline, load_baseline
+from app.adapting.cache import embedding_cache
 from app.adapting.comparison import Fitted
+from app.adapting.limits import Folds, check_request, limits, make_folds, slide_cells
+from app.adapting.parts import Parts, unwritable
 from app.adapting.request import (
-    CLASS_NAMES,
     AdaptProgress,
     AdaptReport,
     AdaptRequest,
     Part,
     ProgressListener,
-    SlideCells,
 )
-from app.adapting.sources import FEW, Loaded, load
-from app.paths import cache_folder
+from app.adapting.sources import Loaded, load
 from core.cancel import CancelToken
-from core.errors import InputError, UserError
-from core.exchange.files import replacing
 from models import adapters, calibration
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, pick_device
-from models.embeddings import Embedder, EmbeddingCache
+from models.embeddings import Embedder
 from models.registry import Backbone, backbone
 from models.training.adapt import AdaptSettings, Trained, default_lr, logits_of, train_adapter
 from models.training.adapt_data import (
     MPP,
     Examples,
-    both_classes,
-    cell_folds,
     hold_out,
-    slide_folds,
     tile_side,
 )
 from models.training.adapt_probe import fit_probe
@@ -91,30 +84,6 @@ def adapt(request: AdaptRequest, *, token: CancelToken, progress: ProgressListen
     return _Adapting(request, token, progress).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Folds:
-    """Which fold (N,) each cell is in, and whether whole slides are."""
-
-    of_cell: NDArray[np.int64]
-    by: Literal["slide", "cell"]
-
-    @property
-    def count(self) -> int:
-        return int(self.of_cell.max()) + 1
-
-
-def make_folds(examples: Examples, most: int, seed: int) -> _Folds:
-    """Folds of whole slides, where both classes remain without any of them; else of cells."""
-    n_slides = len(np.unique(examples.slide))
-    for n in range(min(most, n_slides), 1, -1):
-        folds = slide_folds(examples.positive, examples.slide, n)
-        rest = [examples.positive[folds != k] for k in range(n)]
-        if len(np.unique(folds)) == n and all(both_classes(positive) for positive in rest):
-            return _Folds(folds, "slide")
-    rng = np.random.default_rng([seed, 11])
-    return _Folds(cell_folds(examples.positive, max(2, most), rng), "cell")
-
-
 @dataclass(slots=True)
 class _Clock:
     """Tells the listener how far all trainings together are."""
@@ -150,7 +119,7 @@ class _Adapting:
         self._crop_px = round((request.crop_um or default_crop_um(self._entry)) / MPP)
         self._turns = default_turns(self._entry)
         self._device: Device = pick_device(request.device)
-        self._parts = request.out.with_name(f".{request.out.name}.adapting")
+        self._parts = Parts(request.out)
         self._warnings: list[str] = []
         self._settings = AdaptSettings(
             lr=default_lr(self._entry, request.mode),
@@ -166,7 +135,7 @@ class _Adapting:
         tile_px = tile_side(self._crop_px, 0 if base is None else base.crop_px)
         loaded = load(self._request, self._crop_px, tile_px, self._token, self._told("reading"))
         examples = loaded.examples
-        self._open_parts(examples)
+        self._parts.open(self._question(examples))
         folds = make_folds(examples, self._request.folds, self._request.seed)
         embeddings = self._embed(examples)
         logits, epochs, clock = self._held_out_logits(examples, folds, embeddings)
@@ -177,46 +146,18 @@ class _Adapting:
     def _told(self, part: Part) -> Callable[[int, int], None]:
         return lambda done, total: self._progress(AdaptProgress(part, done, total))
 
-    # Parts on disk.
-
-    def _open_parts(self, examples: Examples) -> None:
-        """Keep the parts of an earlier call with the same question; drop any others."""
+    def _question(self, examples: Examples) -> dict[str, Any]:
+        """All that a finished part depends on."""
         request = asdict(self._request)
         for unimportant in ("out", "source", "current", "name"):
             del request[unimportant]
-        key = {
-            "request": json.loads(json.dumps(request)),
+        return {
+            "request": request,
             "backbone": self._entry.sha256,
             "cells": examples.digest(),
             "settings": repr(asdict(self._settings)),
             "app": __version__,
         }
-        path = self._parts / "question.json"
-        try:
-            if path.exists() and json.loads(path.read_text(encoding="utf-8")) == key:
-                return
-        except (OSError, ValueError) as error:
-            log.warning("the parts in %s cannot be gone on from: %s", self._parts, error)
-        shutil.rmtree(self._parts, ignore_errors=True)
-        with replacing(path) as file:
-            json.dump(key, file)
-
-    def _kept(self, fold: int) -> tuple[NDArray[np.float32], int] | None:
-        path = self._parts / f"fold-{fold}.npz"
-        if not path.exists():
-            return None
-        with np.load(path) as archive:
-            return archive["logits"], int(archive["best_epoch"])
-
-    def _keep(self, fold: int, logits: NDArray[np.float32], best_epoch: int) -> None:
-        path = self._parts / f"fold-{fold}.npz"
-        partial = path.with_suffix(".part.npz")
-        np.savez(partial, logits=logits, best_epoch=best_epoch)
-        partial.replace(path)
-        self._state(fold).unlink(missing_ok=True)
-
-    def _state(self, fold: int | str) -> Path:
-        return self._parts / f"fold-{fold}.state"
 
     # Embeddings, folds, the final network.
 
@@ -226,7 +167,7 @@ class _Adapting:
 
     def _embed(self, examples: Examples) -> NDArray[np.float32]:
         """Embeddings (N, dim) of all crops: for the probe, and for where the head starts."""
-        cache = EmbeddingCache(cache_folder() / "embeddings")
+        cache = embedding_cache()
         embedder = Embedder(
             self._network(), self._entry, self._device, quarter_turns=self._turns, cache=cache
         )
@@ -242,7 +183,7 @@ class _Adapting:
         return embeddings
 
     def _held_out_logits(
-        self, examples: Examples, folds: _Folds, embeddings: NDArray[np.float32]
+        self, examples: Examples, folds: Folds, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], list[int], _Clock]:
         """Each cell's logit by a network that had not seen its fold, and the folds' best epochs."""
         probe = self._request.mode == "probe"
@@ -253,7 +194,7 @@ class _Adapting:
         for k in range(folds.count):
             self._token.check()
             held = folds.of_cell == k
-            if (kept := self._kept(k)) is not None:
+            if (kept := self._parts.fold(k)) is not None:
                 logits[held], best_epoch = kept
                 clock.skipped += a_fold
             else:
@@ -266,7 +207,7 @@ class _Adapting:
                     if isinstance(model, _Head)
                     else logits_of(QuarterTurns(model, self._turns), crops, self._device)
                 )
-                self._keep(k, logits[held], best_epoch)
+                self._parts.keep_fold(k, logits[held], best_epoch)
             epochs.append(best_epoch)
             clock.tell("comparing", (k + 1) * a_fold)
         return logits, epochs, clock
@@ -297,7 +238,7 @@ class _Adapting:
             device=self._device,
             token=self._token,
             on_step=told,
-            state=self._state(k),
+            state=self._parts.state(k),
         )
         self._note(trained)
         return model, trained.best_epoch
@@ -345,7 +286,7 @@ class _Adapting:
             device=self._device,
             token=self._token,
             on_step=self._steps_told(clock, a_fold * len(epochs), "training"),
-            state=self._state("final"),
+            state=self._parts.state("final"),
         )
         self._note(trained)
         settings = asdict(self._settings)
@@ -361,7 +302,7 @@ class _Adapting:
     def _compare(
         self,
         loaded: Loaded,
-        folds: _Folds,
+        folds: Folds,
         logits: NDArray[np.float32],
         base: Baseline | None,
     ) -> tuple[AdaptReport, Fitted]:
@@ -387,7 +328,7 @@ class _Adapting:
             rows=rows,
             bootstrap=bootstrap,
             held_out=folds.by,
-            slides=_slide_cells(examples, folds),
+            slides=slide_cells(examples, folds),
             cells=len(examples),
             positives=int(positive.sum()),
             folds=folds.count,
@@ -396,8 +337,8 @@ class _Adapting:
                 calibration.reliability(new.probability.astype(np.float32), positive)
             ),
         )
-        limits = (*_limits(report, base), *loaded.notes, *self._warnings)
-        return replace(report, warnings=limits), fitted
+        known = (*limits(report, base), *loaded.notes, *self._warnings)
+        return replace(report, warnings=known), fitted
 
     def _save(
         self,
@@ -409,26 +350,20 @@ class _Adapting:
     ) -> AdaptReport:
         """Write the folder whole: beside its place first, then renamed."""
         self._progress(AdaptProgress("saving", 0, 1))
-        request, out = self._request, self._request.out
+        request = self._request
         entry = self._entry
         if not entry.sha256:
             entry = adapters.with_hash(entry, self._network())
         made = saving.manifest(request, entry, loaded, fitted, report, training, self._turns)
-        staged = self._parts / "adapter"
+        staged = self._parts.staged
         try:
             shutil.rmtree(staged, ignore_errors=True)
             adapters.save(model, staged, entry, made, mode=request.mode)
             card = saving.card(request, entry, report, made)
             (staged / adapters.CARD).write_text(card, encoding="utf-8")
-            if out.exists():
-                out.rmdir()
-            staged.replace(out)
         except OSError as error:
-            raise UserError(
-                f"The adapter cannot be written to {out}: {error.strerror or error}.",
-                "Check the folder, its permissions and the free space, or choose another --out.",
-            ) from error
-        shutil.rmtree(self._parts, ignore_errors=True)
+            raise unwritable(request.out, error) from error
+        self._parts.publish()
         self._progress(AdaptProgress("saving", 1, 1, 0.0))
         return replace(report, seconds=round(time.monotonic() - self._started, 1))
 
@@ -441,70 +376,3 @@ class _Head:
 
     def __call__(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._probe(embeddings)
-
-
-def check_request(request: AdaptRequest) -> None:
-    """Refuse what cannot be before anything is read.
-
-    Raises:
-        InputError: the folder holds something already, or a number makes no sense.
-    """
-    out = request.out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(
-            f"There is something in {out} already.", "Choose another folder with --out."
-        )
-    for name, value, least in (
-        ("folds", request.folds, 2),
-        ("epochs", request.epochs, 1),
-        ("batch", request.batch, 1),
-        ("seed", request.seed, 0),
-    ):
-        if value < least:
-            raise InputError(f"The number of {name} is {value}.", f"It must be {least} or more.")
-    if request.crop_um is not None and not 4 <= request.crop_um <= 128:
-        raise InputError(f"A crop of {request.crop_um:g} µm cannot be used.", "Choose 4 to 128.")
-
-
-def _slide_cells(examples: Examples, folds: _Folds) -> tuple[SlideCells, ...]:
-    found = []
-    for name in np.unique(examples.slide):
-        own = examples.slide == name
-        positives = int(examples.positive[own].sum())
-        fold = int(folds.of_cell[own][0]) if folds.by == "slide" else -1
-        found.append(SlideCells(str(name), positives, int(own.sum()) - positives, fold))
-    return tuple(found)
-
-
-def _limits(report: AdaptReport, base: Baseline | None) -> list[str]:
-    """What limits the comparison, in plain words."""
-    limits = []
-    names = CLASS_NAMES[report.task]
-    for name, n in zip(names, (report.positives, report.cells - report.positives), strict=True):
-        if n < FEW:
-            limits.append(
-                f"There are {n} labels of {name} only, fewer than {FEW}: every figure is hardly "
-                "more than a guess."
-            )
-    if len(report.slides) == 1:
-        limits.append(
-            "All labels are of one slide. Single cells of it were held out, which says nothing of "
-            "other slides: the comparison is not honest across slides."
-        )
-    elif report.held_out == "cell":
-        limits.append(
-            "Both classes do not come from enough slides. Single cells were held out, and slides "
-            "lie on either side: the comparison is not honest across slides."
-        )
-    if report.bootstrap == "cell":
-        limits.append(
-            f"There are fewer than {comparison.SLIDES_FOR_BOOTSTRAP} slides: the intervals are of "
-            "cells and too narrow."
-        )
-    known = sorted({slide.name for slide in report.slides} & (base.trained_on if base else set()))
-    if known:
-        limits.append(
-            f"{report.current} has learnt from slides of this comparison ({', '.join(known)}): "
-            "its figures here are too good."
-        )
-    return limits

@@ -169,7 +169,9 @@ def _of_midog(path: Path, mpp: float, task: Task) -> tuple[list[Picture], list[s
             f"None of the {len(listed)} images that {path.name} names lies beside it with labels.",
             "Put the images into the same folder, or into images/ there.",
         )
-    notes = [f"{len(missing)} images are not there: {_some(missing, 5)}."] if missing else []
+    notes = []
+    if missing:
+        notes.append(f"Left out: {len(missing)} images that are not there: {_some(missing, 5)}.")
     return found, notes
 
 

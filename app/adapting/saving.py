@@ -73,13 +73,13 @@ def manifest(
             "slides": slides,
         },
         "comparison": {key: comparison[key] for key in kept}
-        | {"warnings": [w for w in report.warnings if not names_a_slide(w, report)]},
+        | {"warnings": [w for w in report.warnings if not _for_screen_only(w)]},
     }
 
 
-def names_a_slide(text: str, report: AdaptReport) -> bool:
-    """Whether a warning names a slide: it is for the screen, not for a file that is passed on."""
-    return any(slide.name in text for slide in report.slides) or text.startswith("Left out: ")
+def _for_screen_only(warning: str) -> bool:
+    """Whether a warning names what was left out: not for a file that is passed on."""
+    return warning.startswith("Left out: ")
 
 
 def card(request: AdaptRequest, entry: Backbone, report: AdaptReport, made: dict[str, Any]) -> str:

@@ -73,6 +73,10 @@ def analyze(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for the CSV files; else beside the store."),
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A laboratory's own, in place of the shipped classifier."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, openslide, turbo or fastslide.")] = "auto",
     again: Annotated[
@@ -97,7 +101,7 @@ def analyze(
     with open_store(path) as opened, ctrl_c_cancels() as token:
         if opened.read_only:
             raise StoreError(f"The store {path} is read-only.", "Choose another with --store.")
-        batch = _Batch(opened, question, device, token)
+        batch = _Batch(opened, question, device, token, adapter)
         batch.run(slides)
         if batch.results:
             files = analysing.write_results(out or path.parent, opened, batch.results)
@@ -179,6 +183,7 @@ class _Batch:
     question: Question
     device: str
     token: CancelToken
+    adapter: Path | None = None
     models: Models | None = None
     results: list[SlideResult] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -205,7 +210,7 @@ class _Batch:
         slide, regions = analysing.open_for(path, self.question)
         with slide:
             if self.models is None:
-                self.models = analysing.load_models(self.device)
+                self.models = analysing.load_models(self.device, adapter=self.adapter)
             with ProgressBar(path.name) as bar:
                 result = analysing.analyse_slide(
                     slide,

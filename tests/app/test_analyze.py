@@ -25,7 +25,7 @@ def slide(tmp_path_factory):
 @pytest.fixture
 def models(monkeypatch):
     monkeypatch.setattr(
-        analysing, "load_models", lambda _: analysing.Models(BlobDetector(), BlobClassifier())
+        analysing, "load_models", lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier())
     )
 
 
@@ -151,7 +151,7 @@ class Slow(BlobDetector):
         time.sleep(0.3)
         return super().detect(windows)
 
-analysing.load_models = lambda _: analysing.Models(Slow(), BlobClassifier())
+analysing.load_models = lambda *_, **__: analysing.Models(Slow(), BlobClassifier())
 sys.exit(main(["analyze", sys.argv[2], "--store", sys.argv[3]]))
 """
 
@@ -189,7 +189,7 @@ def test_a_fault_of_the_program_goes_to_the_log(command, slide, tmp_path, monkey
     log = tmp_path / "logs" / "mitoscope.log"
     monkeypatch.setattr("app.__main__.log_file", lambda: log)
     monkeypatch.setattr(
-        analysing, "load_models", lambda _: analysing.Models(Broken(), BlobClassifier())
+        analysing, "load_models", lambda *_, **__: analysing.Models(Broken(), BlobClassifier())
     )
     assert command(slide) == 1
     said = capsys.readouterr().err

@@ -33,15 +33,14 @@ class CountCertainty(QWidget):
         self.settle.clicked.connect(self._ask)
         self._keys: tuple[int, ...] = ()
         self.near_border = Note("warning")
-        self.details = label(faint=True)
+        self.chances, self.details = label(faint=True), label(faint=True)
         self.fold = QToolButton()
-        self.fold.setCheckable(True)
         self.fold.setAutoRaise(True)
         self.fold.setText(self.tr("How sure the count is"))
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.fold.toggled.connect(self._folded)
+        self.fold.clicked.connect(self._turn)
         self._lay_out()
-        self._folded(False)
+        self._unfold(False)
 
     def _lay_out(self) -> None:
         rows = QGridLayout()
@@ -79,6 +78,7 @@ class CountCertainty(QWidget):
         inner = QVBoxLayout(self.folded)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self.near_border)
+        inner.addWidget(self.chances)
         inner.addWidget(self.details)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -98,7 +98,7 @@ class CountCertainty(QWidget):
         self.elsewhere.setText(self._elsewhere(sure))
         open_ = self.tr("1 figure") if sure.open == 1 else self.tr("{0} figures").format(sure.open)
         self.left.setText(
-            self.tr("{0}, {1} of the uncertainty").format(open_, f"{sure.open_share:.0%}")
+            self.tr("{0}, {1} of the uncertainty").format(open_, percent(sure.open_share))
         )
         self._show_settling(sure)
         self._show_details(count, sure)
@@ -112,7 +112,7 @@ class CountCertainty(QWidget):
     def _elsewhere(self, sure: CountStatistics) -> str:
         if sure.elsewhere is None:
             return "–"
-        share = f"{sure.elsewhere:.0%}"
+        share = percent(sure.elsewhere)
         near = sure.category.near_border
         return self.tr("{0}, near a border").format(share) if near else share
 
@@ -142,9 +142,10 @@ class CountCertainty(QWidget):
             if category.near_border and others
             else ""
         )
-        lines = [f"{signs(name)}: {share:.0%}" for name, share in sure.chances]
-        if lines:
-            lines.insert(0, self.tr("Probability of the true rate"))
+        chances = [f"{signs(name)}: {percent(share)}" for name, share in sure.chances]
+        self.chances.setText("\n".join([self.tr("Probability of the true rate"), *chances]))
+        self.chances.setVisible(bool(chances))
+        lines = []
         if count.protocol.gap_rule:
             lines.append(self.tr("Between whole numbers: {0}").format(count.protocol.gap_rule))
         if count.spots and count.spots[0].at_most is not None:
@@ -154,10 +155,13 @@ class CountCertainty(QWidget):
             )  # fmt: skip
         if sure.note:
             lines.append(sure.note)
-        self.details.setText("\n".join(lines))
+        self.details.setText("\n\n".join(lines))
 
-    @Slot(bool)
-    def _folded(self, open_: bool) -> None:
+    @Slot()
+    def _turn(self) -> None:
+        self._unfold(self.folded.isHidden())
+
+    def _unfold(self, open_: bool) -> None:
         arrow = Qt.ArrowType.DownArrow if open_ else Qt.ArrowType.RightArrow
         self.fold.setArrowType(arrow)
         self.folded.setVisible(open_)
@@ -170,3 +174,10 @@ class CountCertainty(QWidget):
 def signs(text: str) -> str:
     """A protocol's text as it is printed in books."""
     return text.replace(">=", "≥").replace("<=", "≤")
+
+
+def percent(share: float) -> str:
+    """A share as it is printed elsewhere: `48 %`; never a certainty that it is not."""
+    if 0 < share < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"

@@ -62,7 +62,9 @@ class CountAreaLayer:
             outside.addRect(QRectF(0, 0, transform.width_px, transform.height_px))
             painter.fillPath(outside.subtracted(path), SHADE)
         self._paint_other_sets(painter, area, transform)
-        paint_area(painter, path, area_text(area), transform, area.state == "proposed")
+        proposed = area.state == "proposed"
+        apart = bool(area.fields0)
+        paint_area(painter, path, area_text(area), transform, proposed, apart=apart)
         if area.fields0:
             build = lambda wide: [path_of(one, wide) for one in area.fields0]  # noqa: E731
             fields = self._fields.at(transform, 1.0, build)
@@ -108,7 +110,13 @@ def paint_fields(painter: QPainter, paths: list[QPainterPath], *, lined: bool) -
 
 
 def paint_area(
-    painter: QPainter, path: QPainterPath, text: str, transform: ViewTransform, proposed: bool
+    painter: QPainter,
+    path: QPainterPath,
+    text: str,
+    transform: ViewTransform,
+    proposed: bool,
+    *,
+    apart: bool = False,
 ) -> None:
     """Paint a count area's outline with its label above its topmost corner in the view.
 
@@ -118,6 +126,7 @@ def paint_area(
         text: of the label.
         transform: of the view.
         proposed: by the program, not yet accepted: the line is broken.
+        apart: whether it has several parts.
     """
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     short = path.boundingRect().width() + path.boundingRect().height() < 20_000
@@ -126,6 +135,8 @@ def paint_area(
     # Only while the upper edge is in view: inside the area the label would lie on the tissue.
     if 0 <= box.top() <= transform.height_px and text:
         corner = min(_corners(path), key=lambda at: (round(at.y()), at.x()))
+        if apart:  # on the upper left of all parts: hot spots are named on the upper right
+            corner = min(_corners(path), key=lambda at: at.x() + at.y())
         x = min(max(corner.x() - 1, 4.0), transform.width_px - 90.0)
         paint_label(painter, QPointF(x, max(corner.y() - 4, 22.0)), text)
 

@@ -211,10 +211,12 @@ def _rank(offer: FieldSet) -> tuple[int, int]:
 
 def _on_piece(piece: _Piece, task: _Task, first: HotSpot) -> FieldSet:
     """The best set on one piece, of which this is the best single field."""
+    offers = [_grown(piece, task, [first.centre_um])]
     if not task.contiguous:
         found = _free_fields(piece, task, first)
-        return _grown(piece, task, [spot.centre_um for spot in found])
-    offers = [_grown(piece, task, [first.centre_um])]
+        free = _grown(piece, task, [spot.centre_um for spot in found])
+        # On little tissue a patch may find room for more fields than those that lie anywhere.
+        return max(free, *offers, key=_rank)
     tried = [first]
     while len(tried) < task.starts:
         start = _next(piece, task, tried)

@@ -75,7 +75,9 @@ class AreaDesk(DeskState):
             return self.use_proposal()
         area = self._placing.area_of(plan, self._table.columns)
         if area is None:
-            raise InputError("There is no readable tissue to count in.")
+            raise InputError(
+                "The tissue is too small for this count area.", "All of it is counted as it is."
+            )
         return self._accept(area, _PLANS[plan])
 
     def move_field(self, index: int, centre0: tuple[float, float]) -> DeskView:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.checklist import Checklist
 from app.panels.choice import Choice
+from app.panels.count_certainty import signs
 from app.panels.count_number import CountNumber
 from app.panels.count_parts import BlockerList, Note, PieceList, label, line
 from app.panels.count_place import AREA_MAGNIFICATION, CountPlace
@@ -184,9 +185,7 @@ class CountPanel(QWidget):
 
     def _show_count(self, area: AreaView, count: CountView) -> None:
         self.source.setText(self.tr("Source: {0}").format(count.protocol.source))
-        self.unverified.text.setText(
-            self.tr("Not verified: area or categories were not checked against the source.")
-        )
+        self.unverified.text.setText(signs(count.protocol.doubt))
         self.number.show_count(area, count)
         self.place.show_count(area, count)
 

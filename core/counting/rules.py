@@ -152,6 +152,14 @@ class Protocol:
             return self.fields.text
         return f"{self.fields.text}, {self.field_diameter_mm:g} mm in diameter"
 
+    @property
+    def doubt(self) -> str:
+        """What of an unverified rule is not verified, in words; empty for a verified one."""
+        if self.verified:
+            return ""
+        start = self.note.find("Not verified: ")
+        return self.note[start:] if start >= 0 else "Not verified: its file does not say what."
+
     def value(self, count: int, counted_area_mm2: float) -> float:
         """The count in the protocol's unit: the plain count where unit and area agree."""
         if counted_area_mm2 == self.unit_mm2:

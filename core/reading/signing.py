@@ -199,6 +199,8 @@ def _result(count: CountView) -> dict[str, Any]:
             "name": protocol.name,
             "source": protocol.source,
             "verified": protocol.verified,
+            "doubt": protocol.doubt,
+            "origin": protocol.origin,
             "rule": count.rule,
         },
         "source": protocol.source,

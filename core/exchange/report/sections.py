@@ -223,8 +223,8 @@ def rule(facts: Facts) -> Section:
         Row("Rule", _rule_text(protocol["rule"])),
     ]
     rows.append(Row("Source", signs(protocol["source"])))
-    checked = "yes" if protocol["verified"] else "no: not checked against the source"
-    rows.append(Row("Verified", checked))
+    doubt = protocol.get("doubt") or "not checked against the source"
+    rows.append(Row("Verified", "yes" if protocol["verified"] else f"no. {signs(doubt)}"))
     return Section("Counting rule", tuple(rows))
 
 
@@ -386,10 +386,14 @@ def analysis(facts: Facts) -> Section:
         note = "Counted by hand: no analysis was run."
         return Section("Analysis", notes=(note,))
     rows = []
-    for role in ("detector", "classifier", "subtype"):
-        model = models.get(role)
+    known = {
+        "Detector": models["detector"],
+        "Classifier": models["classifier"],
+        "Atypical or normal": details.get("subtype"),
+    }
+    for role, model in known.items():
         if model:
-            rows.append(Row(role.capitalize(), printable(model["name"]), strong=True))
+            rows.append(Row(role, printable(model["name"]), strong=True))
             rows.append(Row("SHA-256", model["sha256"]))
             rows.append(Row("Ran on", f"{model['device']}, {model['precision']}"))
     thresholds = [
@@ -459,6 +463,8 @@ def figure_texts(figure: Mapping[str, Any], reader: str) -> tuple[str, tuple[str
     probability = figure["probability"]
     if probability is not None:
         score = f"p {probability:.2f}"
+        if (atypical := figure.get("atypical_probability")) is not None:
+            score += f", a {atypical:.2f}"
     else:
         score = "by hand" if figure["key"] < 0 else "hidden"
     said = sorted(figure["by_reader"], key=lambda one: one["reader"] != reader)

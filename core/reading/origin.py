@@ -47,6 +47,7 @@ def frozen_facts(
         "calibration": _calibration(calibrations, readers),
         "windows": _windows(view),
         "run_times": None if view.run is None else _times(view.run),
+        "subtype": None if view.run is None else _subtype(view.run),
         **_statistics(view.count.statistics),
         "others": {
             readers[reader_id].name: number
@@ -105,6 +106,7 @@ def _figure(
         "y0": round(float(figures.y0[row]), 2),
         "probability": _number(figures.probability, row),
         "score": _number(figures.score, row),
+        "atypical_probability": _number(figures.atypical, row),
         "label": LABELS[int(figures.label[row])],
         "verdict": VERDICTS[int(figures.verdict[row])],
         "by_reader": [_said(verdict) for verdict in said],
@@ -122,7 +124,7 @@ def _said(verdict: VerdictRecord) -> dict[str, str]:
 
 def _number(column: NDArray[np.float32], row: int) -> float | None:
     """A score; None where there is none, or it was hidden from the reader."""
-    value = float(column[row])
+    value = float(column[row]) if row < len(column) else np.nan
     return None if np.isnan(value) else round(value, 6)
 
 
@@ -150,6 +152,19 @@ def _windows(view: DeskView) -> dict[str, int]:
             touched = int(np.count_nonzero(shapely.intersects(windows0, view.area.polygon0)))
         found[f"{name}_in_area"] = touched
     return found
+
+
+def _subtype(run: RunRecord) -> dict[str, str] | None:
+    """The model that told atypical mitoses, if one was asked."""
+    model = run.subtype
+    if model is None:
+        return None
+    return {
+        "name": model.name,
+        "sha256": model.sha256,
+        "device": model.device,
+        "precision": model.precision,
+    }
 
 
 def _times(run: RunRecord) -> dict[str, str]:

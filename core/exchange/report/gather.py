@@ -130,6 +130,8 @@ def _mitoses(facts: Facts, drawn: Drawn) -> Section:
         f"Each picture is {pictures.CROP_UM:g} µm wide; numbers as in the picture of the count "
         "area. p is the classifier's calibrated probability of a mitosis."
     ]
+    if any(figure.get("atypical_probability") is not None for figure in facts.figures):
+        notes.append("a is the probability that it is an atypical one, if it is a mitosis.")
     crops = drawn.crops
     if not crops:
         notes.append(f"No pictures: {drawn.why}")

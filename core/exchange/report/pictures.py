@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import floor, log10
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from shapely.geometry.base import BaseGeometry
 
@@ -30,6 +32,8 @@ _QUALITY = 88
 _FINER = 2
 
 Colour = tuple[int, int, int]
+Point = tuple[float, float]
+Floats = NDArray[np.float64]
 TUMOUR: Colour = (138, 0, 214)
 EXCLUDED: Colour = (200, 0, 0)
 AREA: Colour = (17, 17, 17)
@@ -98,20 +102,18 @@ class _Sheet:
         )
 
     def scale_bar(self) -> None:
-        """Draw a bar of a round length with that length above it, at the bottom right."""
+        """Draw a bar of a round length, named beside it, low enough to stay below a count area."""
         length_um = _round_length(self.picture.width * self.um_per_px / 5)
-        length = length_um / self.um_per_px * _FINER
-        right, bottom = self._over.width - self.px(18), self._over.height - self.px(20)
-        left, high = right - length, max(2.0, self.px(4))
         name = f"{length_um / 1000:g} mm"  # Pillow's own font has no µ
-        pad = self.px(7)
-        box = (left - pad, bottom - high - self.px(26), right + pad, bottom + pad)
+        font, pad, gap = _font(self.px(17)), self.px(7), self.px(8)
+        right, middle = self._over.width - self.px(16), self._over.height - self.px(22)
+        left = right - length_um / self.um_per_px * _FINER
+        start = left - gap - font.getlength(name)
+        box = (start - pad, middle - self.px(13), right + pad, middle + self.px(13))
         self.draw.rectangle(box, fill=(*WHITE, 215))
-        self.draw.rectangle((left, bottom - high, right, bottom), fill=AREA)
-        self.draw.text(
-            ((left + right) / 2, bottom - high - self.px(3)),
-            name, AREA, font=_font(self.px(17)), anchor="mb",
-        )  # fmt: skip
+        half = max(1.0, self.px(2))
+        self.draw.rectangle((left, middle - half, right, middle + half), fill=AREA)
+        self.draw.text((left - gap, middle), name, AREA, font=font, anchor="rm")
 
     def done(self, caption: str, *, large: bool = False) -> Picture:
         """The picture with all that was drawn."""
@@ -201,53 +203,52 @@ def _draw_marks(sheet: _Sheet, marks: Sequence[Mark]) -> None:
     """Rings first, then each number where it covers as few rings and numbers as can be."""
     radius = max(RING_UM / sheet.um_per_px * _FINER, sheet.px(5))
     size = 17.0 if len(marks) <= 120 else 12.0
-    taken: list[tuple[float, float, float, float]] = []
-    for mark in marks:
+    # Boxes of what is there: the rings, then each number that was placed.
+    taken = np.zeros((2 * len(marks), 4))
+    for row, mark in enumerate(marks):
         x, y = sheet.at(mark.x0, mark.y0)
         for ink, wide in ((WHITE, 4.0), (_colour(mark), 2.0)):
             half = radius + sheet.px(wide) / 2
             sheet.draw.ellipse(
                 (x - half, y - half, x + half, y + half), outline=ink, width=round(sheet.px(wide))
             )
-        taken.append((x - radius, y - radius, x + radius, y + radius))
-    for mark in marks:
+        taken[row] = x - radius, y - radius, x + radius, y + radius
+    font, gap = _font(sheet.px(size)), sheet.px(4)
+    for row, mark in enumerate(marks, start=len(marks)):
         text = str(mark.number)
-        left, top, right, bottom = _font(sheet.px(size)).getbbox(text)
-        wide, high = right - left + sheet.px(4), bottom - top + sheet.px(4)
-        box = _free_place(sheet.at(mark.x0, mark.y0), (wide, high), radius + sheet.px(2), taken)
-        taken.append(box)
-        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-        sheet.text(middle, text, _colour(mark), size)
+        left, top, right, bottom = font.getbbox(text)
+        shape = (right - left + gap, bottom - top + gap)
+        middle = _free_place(sheet.at(mark.x0, mark.y0), shape, radius + gap / 2, taken[:row])
+        taken[row] = _box(middle, shape)
+        sheet.text((float(middle[0]), float(middle[1])), text, _colour(mark), size)
 
 
-def _free_place(
-    at: tuple[float, float],
-    size: tuple[float, float],
-    radius: float,
-    taken: Sequence[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float]:
-    """The box beside a ring that covers least of what is there, of eight around it."""
-    x, y = at
-    wide, high = size
-    across, down = radius + wide / 2, radius + high / 2
-    near = 0.75  # corners lie closer, so that they touch the ring's round
-    places = [
-        (x + across * dx, y + down * dy)
-        for dx, dy in (
-            (near, -near), (1, 0), (near, near), (0, -1), (0, 1), (-near, -near), (-1, 0),
-            (-near, near),
-        )
-    ]  # fmt: skip
-    boxes = [(a - wide / 2, b - high / 2, a + wide / 2, b + high / 2) for a, b in places]
-    return min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
+#: Where a number may stand beside its ring, the best first; corners lie closer, to touch the round.
+_AROUND = np.array(
+    [(0.75, -0.75), (1, 0), (0.75, 0.75), (0, -1), (0, 1), (-0.75, -0.75), (-1, 0), (-0.75, 0.75)]
+)
 
 
-def _overlap(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> float:
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    return wide * high if wide > 0 and high > 0 else 0.0
+def _free_place(at: Point, shape: Point, radius: float, taken: Floats) -> Floats:
+    """The middle, of eight around a ring, of a box that covers least of what is there.
+
+    Args:
+        at: the ring's middle.
+        shape: width and height of the box.
+        radius: of the ring.
+        taken: (N, 4) left, top, right, bottom of what is there.
+    """
+    middles = np.add(at, _AROUND * np.add(radius, np.divide(shape, 2)))
+    boxes = _box(middles, shape)[:, None]
+    sides = np.minimum(boxes[..., 2:], taken[:, 2:]) - np.maximum(boxes[..., :2], taken[:, :2])
+    covered = np.where((sides > 0).all(axis=-1), sides.prod(axis=-1), 0).sum(axis=1)
+    best: Floats = middles[covered.argmin()]
+    return best
+
+
+def _box(middle: Floats, shape: Point) -> Floats:
+    half = np.divide(shape, 2)
+    return np.concatenate([middle - half, middle + half], axis=-1)
 
 
 def _colour(mark: Mark) -> Colour:

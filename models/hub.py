@@ -178,19 +178,25 @@ def weights(entry: Backbone) -> Path:
             f"Fetch them from huggingface.co/{entry.hub} and name the file or folder: "
             f"mitoscope models add {entry.id} PATH; or mitoscope models add {entry.id} --download.",
         )
-    if entry.gated and (known is None or known.licence is None):
-        raise licence_missing(entry)
+    check_licence(entry, "")
     if known is not None and path == Path(known.path):
         _unchanged(entry, known, path)
     return path
 
 
-def licence_missing(entry: Backbone) -> ModelError:
-    """What to say where a gated licence was not accepted."""
-    return ModelError(
+def check_licence(entry: Backbone, accepted_by: str) -> None:
+    """Hold that a gated licence is accepted, by `accepted_by` now or by somebody before.
+
+    Raises:
+        ModelError: it is not.
+    """
+    known = registered().get(entry.id)
+    if not entry.gated or accepted_by or (known is not None and known.licence is not None):
+        return
+    raise ModelError(
         f"{entry.title} may be used only by those who accept its licence, {entry.licence}.",
         f"Read it at huggingface.co/{entry.hub}, then name yourself: "
-        f"mitoscope models add {entry.id} --accept-licence “YOUR NAME”.",
+        f'mitoscope models add {entry.id} … --accept-licence "YOUR NAME"',
     )
 
 
@@ -228,13 +234,12 @@ def new_registration(entry: Backbone, path: Path, accepted_by: str) -> Registrat
     Raises:
         ModelError: the file cannot be read, or a gated licence is not accepted.
     """
+    check_licence(entry, accepted_by)
     known = registered().get(entry.id)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     licence = None if known is None else known.licence
     if accepted_by:
         licence = Licence(entry.licence, accepted_by, now)
-    if entry.gated and licence is None:
-        raise licence_missing(entry)
     digest = file_sha256(path)
     status = path.stat()
     fresh = Registration(
@@ -254,8 +259,12 @@ def weights_in(folder: Path, entry: Backbone, suffixes: Iterable[str]) -> Path:
     for name in dict.fromkeys((entry.hub_file, *FILE_NAMES)):
         if (folder / name).is_file():
             return folder / name
+    try:
+        files = sorted(p for p in folder.iterdir() if p.is_file())
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be read: {error.strerror}.") from error
     for suffix in suffixes:
-        found = sorted(p for p in folder.iterdir() if p.suffix == suffix and p.is_file())
+        found = [p for p in files if p.suffix == suffix]
         if len(found) == 1:
             return found[0]
         if found:

@@ -7,7 +7,7 @@ token (HF_TOKEN, or `hf auth login`).
 from pathlib import Path
 
 from core.errors import ModelError
-from models.hub import FILE_NAMES, licence_missing, registered
+from models.hub import FILE_NAMES, check_licence
 from models.registry import Backbone
 
 #: Seconds that the hub has to answer before it counts as out of reach.
@@ -26,11 +26,9 @@ def download(entry: Backbone, accepted_by: str = "") -> Path:
     """
     from huggingface_hub import get_token
 
-    known = registered().get(entry.id)
     if not entry.hub:
         raise ModelError(f"{entry.title} ships with Mitoscope: there is nothing to fetch.")
-    if entry.gated and not accepted_by and (known is None or known.licence is None):
-        raise licence_missing(entry)
+    check_licence(entry, accepted_by)
     if entry.gated and not get_token():
         raise ModelError(
             f"{entry.title} is given only to those who are known to huggingface.co, and there is "

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,18 @@ from models.registry import Backbone
 
 #: Suffixes of files that may hold weights, the safest first.
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
+
+#: What torch's unpickler raises on bytes that are not what they were, besides UnpicklingError.
+_DAMAGED = (
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 
 #: How many tensors a message names.
 _NAMED = 4
@@ -62,7 +75,7 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
             "It was not opened.",
             "Use the publisher's .safetensors file, or a file that holds tensors only.",
         ) from error
-    except (RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise ModelError(
             f"{path.name} is damaged or was not downloaded to its end.", "Fetch the file again."
         ) from error

@@ -65,13 +65,17 @@ def info(model: IdArgument, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    registration = content.pop("registration")
+    del content["registration"]
     for key, value in content.items():
         if value not in ("", None, {}):
             typer.echo(f"{key}: {_plain(value)}")
-    for key, value in (registration or {}).items():
-        if value is not None and key not in ("path", "sha256"):
-            typer.echo(f"registered {key}: {_plain(value)}")
+    if known is not None:
+        typer.echo(f"registered: {known.added_at}")
+        if known.licence is not None:
+            typer.echo(
+                f"licence accepted: {known.licence.accepted_by}, {known.licence.accepted_at}"
+            )
+        typer.echo(f"verified: {'no' if known.fingerprint is None else 'yes'}")
 
 
 @models_app.command("add")
@@ -97,6 +101,7 @@ def add(
     entry = backbone(model)
     if path is not None and download:
         raise InputError("A path and --download were given.", "Give one of them.")
+    hub.check_licence(entry, accept_licence.strip())
     if download:
         from models.hub_download import download as fetch
 

@@ -1,5 +1,7 @@
 """Weights from a local file, for a shrunken copy of each architecture: load, adapt, save, merge."""
 
+import contextlib
+import random
 import re
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from models.crop_net import CropNet
 from models.foundation import load
 from models.registry import backbone, build_backbone
 from models.verify import register, verify
+from models.weight_files import read_state
 
 
 @pytest.fixture(autouse=True)
@@ -264,6 +267,25 @@ def test_what_is_no_weights_file_is_refused(name, content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ModelError):
         load(small("uni"), path)
+
+
+@pytest.mark.parametrize("kind", ["model.safetensors", "new.bin", "old.pth"])
+def test_a_damaged_file_never_gets_past_plain_words(kind, tmp_path):
+    path, rng = tmp_path / kind, random.Random(0)
+    tensors = {"a": torch.arange(40.0), "b": torch.ones(3)}
+    if kind == "model.safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path, _use_new_zipfile_serialization=kind == "new.bin")
+    whole = path.read_bytes()
+    for cut in rng.sample(range(len(whole)), 30):
+        path.write_bytes(whole[:cut])
+        with contextlib.suppress(ModelError):  # what lies behind the tensors may be missing
+            read_state(path)
+    for at in rng.sample(range(min(len(whole), 500)), 60):
+        path.write_bytes(whole[:at] + bytes([rng.randrange(256)]) + whole[at + 1 :])
+        with contextlib.suppress(ModelError):
+            read_state(path)
 
 
 @pytest.mark.parametrize(

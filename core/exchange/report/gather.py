@@ -128,7 +128,7 @@ def _mitoses(facts: Facts, drawn: Drawn) -> Section:
         return Section(title, pictures=drawn.area, notes=(note,))
     notes = [
         f"Each picture is {pictures.CROP_UM:g} µm wide; numbers as in the picture of the count "
-        "area. p is the classifier's calibrated probability of a mitosis."
+        "area. p is the classifier's probability of a mitosis."
     ]
     if any(figure.get("atypical_probability") is not None for figure in facts.figures):
         notes.append("a is the probability that it is an atypical one, if it is a mitosis.")

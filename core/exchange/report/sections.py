@@ -412,7 +412,7 @@ def analysis(facts: Facts) -> Section:
         if windows["blurred"] and details["blur_acknowledged"]:
             text += "; acknowledged by the reader"
         rows.append(Row("Windows out of focus", text))
-    rows.append(Row("Run", f"{models['run']}, key {models['run_key']}"))
+    rows.append(Row("Key of the run", models["run_key"]))
     rows.append(Row("Made with", f"Mitoscope {models['run_app_version']}"))
     return Section("Analysis", tuple(rows))
 
@@ -433,7 +433,7 @@ def record(facts: Facts) -> Section:
     rows.append(Row("Audit head at printing", facts.audit_head))
     note = (
         "A digest is the SHA-256 of an event of the store's audit trail and of all before it; "
-        "`mitoscope audit verify STORE --head DIGEST` holds the trail against it."
+        "mitoscope audit verify STORE --head DIGEST holds the trail against it."
     )
     return Section("Record", tuple(rows), notes=(note,))
 

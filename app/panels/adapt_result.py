@@ -79,7 +79,7 @@ class AdaptResult(QWidget):
     def _fill(self, report: AdaptReport) -> None:
         current = report.current or self.tr("the shipped model")
         row = report.row(DECIDING[report.task])
-        text, tone = outcome(row, current)
+        text, tone = outcome(row, current, report.held_out)
         self.good.show_text(text if tone == "good" else "")
         self.doubtful.show_text(text if tone != "good" else "")
         self._fill_table(report)

@@ -90,12 +90,13 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def outcome(row: MetricRow, current: str) -> tuple[str, str]:
+def outcome(row: MetricRow, current: str, held_out: str = "slide") -> tuple[str, str]:
     """What the comparison says in a sentence, and the tone to say it in.
 
     Args:
         row: the figure that it goes by.
         current: name of the model compared with.
+        held_out: what was held out together: `slide` or `cell`.
 
     Returns:
         The sentence, and `good` or `warning`.
@@ -103,12 +104,27 @@ def outcome(row: MetricRow, current: str) -> tuple[str, str]:
     if row.difference is None or row.low is None or row.high is None:
         return _tr("There is nothing to compare the new adapter with."), "warning"
     low, high = (row.low, row.high) if row.higher_is_better else (-row.high, -row.low)
+    if low > 0 and held_out == "cell":
+        text = _tr("The new adapter is better than {0}, but on cells of slides that it knows.")
+        return text.format(current), "warning"
+    if low > 0 and not _beats_refitted(row):
+        text = _tr(
+            "The new adapter is better than {0} as it is, but not clearly better than {0} with a "
+            "threshold fitted to these labels."
+        )
+        return text.format(current), "warning"
     if low > 0:
         return _tr("The new adapter is better than {0} on these labels.").format(current), "good"
     if high < 0:
         return _tr("The new adapter is worse than {0} on these labels.").format(current), "warning"
     text = _tr("These labels cannot tell the new adapter and {0} apart.")
     return text.format(current), "warning"
+
+
+def _beats_refitted(row: MetricRow) -> bool:
+    if row.refitted_low is None or row.refitted_high is None:
+        return True
+    return (row.refitted_low if row.higher_is_better else -row.refitted_high) > 0
 
 
 def basis(report: AdaptReport) -> str:

@@ -33,7 +33,7 @@ def report_of(request, **changes):
         "task": request.task,
         "current": "mitoscope-classifier-1",
         "rows": (
-            MetricRow("f1", True, 0.6, 0.68, 0.72, 0.12, 0.03, 0.2, 0.04, -0.02, 0.1),
+            MetricRow("f1", True, 0.6, 0.68, 0.72, 0.12, 0.03, 0.2, 0.04, 0.01, 0.1),
             MetricRow("brier", False, 0.2, 0.15, 0.1, -0.1, -0.15, -0.05),
         ),
         "bootstrap": "slide",
@@ -265,6 +265,10 @@ def test_a_blinded_reader_is_not_told_what_others_said(qtbot, desktop, slide_fil
 def test_what_the_comparison_says_goes_by_its_interval():
     row = MetricRow("f1", True, 0.6, None, 0.72, 0.12, 0.03, 0.2)
     assert outcome(row, "it")[1] == "good"
+    fitted = replace(row, refitted=0.7, refitted_low=-0.01, refitted_high=0.05)
+    assert "threshold fitted" in outcome(fitted, "it")[0]
+    assert outcome(fitted, "it")[1] == "warning"
+    assert outcome(row, "it", "cell")[1] == "warning"
     assert "worse" in outcome(replace(row, difference=-0.1, low=-0.2, high=-0.01), "it")[0]
     assert "cannot tell" in outcome(replace(row, low=-0.01), "it")[0]
     less = MetricRow("brier", False, 0.2, None, 0.1, -0.1, -0.15, -0.05)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from app.laboratory import check_protocol, chosen_store
 from app.opening import newest_run
-from app.paths import default_store
 from app.reporting.making import check_name, make_report, slide_file, write_report
 from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol
 from core.errors import InputError, SlideError, StoreError
@@ -48,7 +48,7 @@ def report(
         raise InputError("Name one slide: its file, or its number in the store with --slide-id.")
     if protocol is not None:
         get_protocol(protocol)
-    path = store or default_store()
+    path = chosen_store(store)
     if not path.is_file():
         raise StoreError(f"There is no store {path}.", "Name it with --store.")
     if out is not None:
@@ -119,6 +119,7 @@ def _draft(
     with _own_slide(stored, path) as slide:
         state = store.view_state(stored.id, who.id)
         rule = protocol or (state.protocol if state is not None else "") or DEFAULT_PROTOCOL
+        check_protocol(rule)
         desk = Desk(store, stored.id, who.id, protocol_id=rule)
         view = desk.use_run(newest_run(store, stored.id))
         slide.mpp, slide.mpp_origin = view.mpp, view.mpp_origin

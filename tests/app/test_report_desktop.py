@@ -12,6 +12,7 @@ from app.panels.sign import sign_as_shown
 from app.reporting import making
 from app.reporting.reports import Reports, plain_name
 from core.exchange.report.model import DRAFT
+from core.laboratory import Laboratory
 from core.slides.synthetic import render_demo_slide
 from core.store import open_store
 
@@ -172,6 +173,18 @@ def test_another_file_in_its_place_gives_no_pictures(store_file, tmp_path):
     out = tmp_path / "r.html"
     assert main(["report", "--slide-id", "1", "--store", str(store_file), "--out", str(out)]) == 0
     assert "another file lies where" in out.read_text(encoding="utf-8")
+
+
+def test_a_laboratory_may_demand_an_alias(store_file, tmp_path, monkeypatch, capsys):
+    rules = Laboratory(aliases_required=True)
+    monkeypatch.setattr("app.reporting.making.laboratory", lambda: rules)
+    command = ["report", "--slide-id", "1", "--store", str(store_file)]
+    assert main([*command, "--out", str(tmp_path / "r.html")]) == 2
+    assert "no alias" in capsys.readouterr().err
+    with open_store(store_file) as store:
+        store.set_alias(1, "P-7")
+    assert main([*command, "--out", str(tmp_path / "r.html")]) == 0
+    assert "P-7" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

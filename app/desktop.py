@@ -26,7 +26,7 @@ from app.dialogs import CrashDialog
 from app.engine import desktop_adapter, desktop_models
 from app.laboratory import chosen_store
 from app.logs import Aliases, start_logging, stop_logging
-from app.own_protocols import use_own_protocols
+from app.own_protocols import offered_protocols, use_own_protocols
 from app.paths import desktop_log_file, settings_file
 from app.preferences import Preferences
 from app.requests import AdapterLoader, ModelLoader
@@ -37,7 +37,6 @@ from app.stopping import drain
 from app.theme import apply_theme
 from app.window import Window
 from app.worker import AnalysisWorker
-from core.counting.protocols import catalogue
 from core.errors import DeviceError, InputError, StoreError
 from core.settings import Settings, load_settings
 from core.store import Store, open_store
@@ -94,7 +93,7 @@ class Desktop(QObject):
             self.preferences,
             self.shelf,
             self.maker,
-            catalogue(),
+            offered_protocols(),
             aliases or Aliases(),
         )
         self.window.close_requested.connect(self.stop)
@@ -228,10 +227,10 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
         stack.callback(stop_logging, handler)
         log.info("mitoscope %s starts", __version__)
         settings, settings_note = load_settings(settings_file())
-        protocols_note = use_own_protocols(settings)
         apply_theme(application, settings.theme)
         try:
             place = chosen_store(store, settings.store)
+            protocols_note = use_own_protocols(settings)
         except InputError as error:  # a windowed program has no other place to say it
             QMessageBox.critical(None, "Mitoscope", f"{error.message}\n{error.hint}")
             return 2

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from app.own_protocols import offered_protocols
 from core.analysis.planning import slide_record
-from core.counting.protocols import DEFAULT_PROTOCOL, catalogue, get_protocol
+from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol
 from core.errors import ProtocolError, StoreError, UserError
 from core.geometry import Mpp
 from core.reading.desk import Desk
@@ -102,15 +103,19 @@ def prepare(
 def _usable(asked: str, usual: str) -> tuple[str, UserError | None]:
     """A protocol that is there, and why it is not the one asked for.
 
-    A laboratory may take a protocol out of its file, or break the file: the slide still opens.
+    A laboratory may take a protocol out of its file, break the file, or count by others only: the
+    slide still opens.
     """
+    offered = offered_protocols()
+    if asked in offered:
+        return asked, None
     try:
-        return get_protocol(asked).id, None
+        why = f"This laboratory does not count by {get_protocol(asked).name!r}."
     except ProtocolError as error:
-        known = catalogue()
-        found = next(name for name in (usual, DEFAULT_PROTOCOL, *known) if name in known)
-        hint = f"This slide is now counted by {known[found].name!r}."
-        return found, ProtocolError(error.message, hint)
+        why = error.message
+    found = next(name for name in (usual, DEFAULT_PROTOCOL, *offered) if name in offered)
+    hint = f"This slide is now counted by {offered[found].name!r}."
+    return found, ProtocolError(why, hint)
 
 
 def newest_run(store: Store, slide_id: int) -> int | None:

@@ -1,10 +1,33 @@
 """The laboratory's own protocols and the reader's field, taken once as the program starts."""
 
+from pathlib import Path
+
 import typer
 
+from app.laboratory import laboratory
 from app.paths import protocols_file, settings_file
-from core.counting.protocols import use_laboratory
+from core.counting.protocols import Protocol, catalogue, use_laboratory
 from core.settings import Settings, load_settings
+
+
+def own_protocols_file() -> Path:
+    """Where the laboratory's own protocols lie; it need not exist.
+
+    Raises:
+        InputError: the laboratory's file of rules cannot be used.
+    """
+    named = laboratory().protocol_file
+    return Path(named) if named else protocols_file()
+
+
+def offered_protocols() -> dict[str, Protocol]:
+    """Those of the catalogue that the laboratory lets be chosen; all where it names none of them.
+
+    Raises:
+        InputError: the laboratory's file of rules cannot be used.
+    """
+    known = catalogue()
+    return {key: one for key, one in known.items() if laboratory().allows_protocol(key)} or known
 
 
 def use_own_protocols(settings: Settings) -> str:
@@ -15,8 +38,11 @@ def use_own_protocols(settings: Settings) -> str:
 
     Returns:
         In plain words why the file is not used; empty if it is, or if there is none.
+
+    Raises:
+        InputError: the laboratory's file of rules cannot be used.
     """
-    fault = use_laboratory(protocols_file(), settings.field_diameter_mm).fault
+    fault = use_laboratory(own_protocols_file(), settings.field_diameter_mm).fault
     if fault is None:
         return ""
     return f"The laboratory's protocols are not used. {fault}"

@@ -9,7 +9,7 @@ import typer
 
 from app import analysing
 from app.analysing import Models, Question, SlideResult
-from app.laboratory import chosen_store
+from app.laboratory import check_protocol, chosen_store
 from app.progress_bar import ProgressBar
 from app.stopping import ctrl_c_cancels
 from core.analysis.count import check_plan
@@ -92,6 +92,7 @@ def analyze(
     it found before.
     """
     analysing.check_device(device)
+    check_protocol(protocol)
     rule = chosen_protocol(protocol, area_mm2, shape, field_diameter)
     plan = _plan(area, rule)
     question = replace(_question(slides, rule, region, mpp, backend, again=again), plan=plan)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.paths import protocols_file
+from app.own_protocols import own_protocols_file
 from core.counting.hpf import field_area_mm2, field_diameter_mm
 from core.counting.protocol_file import (
     entry_text,
@@ -48,7 +48,7 @@ def list_protocols() -> None:
         )
     Console(width=150).print(table)
     typer.echo("custom: any area, without categories (analyze --protocol custom --area-mm2 N).")
-    typer.echo(f"The laboratory's own: {protocols_file()}")
+    typer.echo(f"The laboratory's own: {own_protocols_file()}")
     _refuse_fault()
 
 
@@ -69,7 +69,7 @@ def copy(
 
     A copy with the same id takes the place of the shipped protocol, and results say so.
     """
-    path = protocols_file()
+    path = own_protocols_file()
     before = protocol_text(path) if path.exists() else ""
     own = parse_protocols(before, OWN) if before.strip() else {}
     target = new_id or protocol_id
@@ -95,7 +95,7 @@ def check(
     ] = None,
 ) -> None:
     """Say whether a protocol file can be used, and if not, which line and rule is wrong."""
-    path = file or protocols_file()
+    path = file or own_protocols_file()
     if file is None and not path.exists():
         typer.echo(f"There is no {path}: only shipped protocols are used.")
         return

@@ -82,7 +82,7 @@ class Catalogue:
         if protocol_id not in self.protocols:
             raise ProtocolError(
                 f"There is no protocol {protocol_id!r}.",
-                f"Known: {', '.join([*self.protocols, CUSTOM_PROTOCOL])}.",
+                f"Known: {', '.join(self.protocols)}.",
             )
         return self.protocols[protocol_id]
 

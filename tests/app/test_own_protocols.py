@@ -3,7 +3,10 @@
 import pytest
 from reading_room import LONG_MS, asked, close_room, open_room, small_slide
 
+from app.__main__ import main
 from app.bridge import GuiBridge, WorkThread
+from app.laboratory import laboratory
+from app.own_protocols import offered_protocols, use_own_protocols
 from app.panels.settings import SettingsDialog
 from app.preferences import Preferences
 from app.room import Room
@@ -97,3 +100,35 @@ def test_the_desk_counts_anew_by_another_field(qtbot, tmp_path, slide_file):
         assert view.area.planned_mm2 == pytest.approx(1.2566, abs=1e-4)
     finally:
         close_room(room)
+
+
+@pytest.fixture
+def rules(monkeypatch, tmp_path):
+    """The laboratory's rules of these tests: where its protocols lie, and which are offered."""
+    path = tmp_path / "laboratory.toml"
+    own = tmp_path / "ours.toml"
+    own.write_text(OWN, encoding="utf-8")
+    path.write_text(f'protocols = ["ours", "gist"]\nprotocol_file = "{own.as_posix()}"\n')
+    monkeypatch.setenv("MITOSCOPE_LABORATORY", str(path))
+    laboratory.cache_clear()
+    yield path
+    laboratory.cache_clear()
+
+
+def test_a_laboratory_names_its_file_and_the_only_rules_to_count_by(
+    rules, qtbot, tmp_path, slide_file
+):
+    assert use_own_protocols(Settings()) == ""
+    assert list(offered_protocols()) == ["gist", "ours"]
+    told = []
+    store = open_store(tmp_path / "s.sqlite")
+    room = Room(store, GuiBridge(), "Ada", backend="openslide", protocol_id="vet_std")
+    room.failed.connect(told.append)
+    try:
+        room.open(slide_file)
+        qtbot.waitUntil(lambda: bool(told) and room.view is not None, timeout=LONG_MS)
+        assert "does not count by 'Veterinary" in told[0].message
+        assert room.protocol_id == "gist"
+    finally:
+        close_room(room)
+    assert main(["analyze", "nowhere.svs", "--protocol", "vet_std"]) == 2

@@ -83,6 +83,12 @@ def register(
             f"{registration.sha256}, not {sha256.lower()}.",
             "Fetch the file again.",
         )
+    for other, known in hub.registered().items():
+        if other != entry.id and known.sha256 == registration.sha256:
+            raise ModelError(
+                f"{path.name} is registered as {other}: it cannot be {entry.title} too.",
+                "Networks of one architecture are told apart by their files alone.",
+            )
     load(entry, path)
     hub.write(entry.id, registration)
     return registration

@@ -97,6 +97,11 @@ def load_strictly(
     """
     wanted = network.state_dict()
     if entry.layout == "transformers":
+        if not any("embeddings.patch_embeddings." in name for name in state):
+            raise ModelError(
+                f"{file_name} is not as {entry.title} is published: its tensors have other names.",
+                f"Use {entry.hub_file} of huggingface.co/{entry.hub}.",
+            )
         state = from_transformers(state, wanted)
     state = _without_head(_timm_filtered(network, state, wanted), network, wanted)
     for name, tensor in wanted.items():
@@ -124,9 +129,9 @@ def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
     ]
     found = []
     if missing:
-        found.append(f"{len(missing)} tensors are missing ({_first(missing)})")
+        found.append(f"of its tensors {len(missing)} are missing ({_first(missing)})")
     if unknown:
-        found.append(f"{len(unknown)} are not of this network ({_first(unknown)})")
+        found.append(f"{len(unknown)} are of another network ({_first(unknown)})")
     if len(shapes) > _NAMED:
         shapes = [*shapes[:_NAMED], f"{len(shapes) - _NAMED} more differ in shape"]
     return found + shapes

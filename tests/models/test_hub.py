@@ -141,6 +141,13 @@ def test_the_publisher_s_hash_is_held(tmp_path):
     register(entry, path, sha256=file_sha256(path).upper())
 
 
+def test_one_file_is_not_two_backbones(tmp_path):
+    path, _ = published_file(small("vit-tiny"), tmp_path)
+    register(small("vit-tiny"), path)
+    with pytest.raises(ModelError, match="registered as vit-tiny"):
+        register(replace(small("vit-tiny"), id="vit-small"), path)
+
+
 def test_a_gone_file_is_named(tmp_path):
     entry = small("vit-tiny")
     path, _ = published_file(entry, tmp_path)

@@ -223,8 +223,7 @@ def test_a_blinded_reading_prints_no_score(reading):
     desk = reading.desk(blinded=True)
     desk.give([1, 2], "mitosis")
     report = reading.report(desk.draft(), pictures=False)
-    crops = [crop for part in report.sections for crop in part.crops]
-    assert [crop.score for crop in crops] == ["hidden", "hidden"]
+    assert rows(report)["1, x 700, y 700"] == "hidden; mitosis · Ada"
     assert "Bo" not in said(report)
     assert rows(report)["Blinded"].startswith("yes")
 
@@ -234,6 +233,7 @@ def test_without_the_slide_the_report_has_no_pictures_and_says_why(reading):
     assert not any(part.pictures for part in report.sections)
     assert "No picture of the slide: it is gone." in said(report)
     assert "No pictures: it is gone." in said(report)
+    assert rows(report)["1, x 700, y 700"] == "p 0.91; atypical · Ada"
     assert "<img" not in "".join(html_parts(report))
 
 
@@ -323,3 +323,60 @@ def test_a_draft_needs_a_count(reading):
     )
     with pytest.raises(InputError, match="no count to report"):
         desk.draft()
+
+
+def test_what_must_be_known_before_the_number_is_used_stands_at_the_top(reading):
+    signed = reading.signed()
+    details = dict(signed.details) | {
+        "near_border": True,
+        "category": "score 2 (4-7)",
+        "reached": ["score 2 (4-7)", "score 3 (>=8)"],
+        "better": 9,
+        "mpp_note": "The pixel size was not read from the file (typed).",
+        "mpp_origin": "typed",
+        "calibration": {"reader": "Bo", "at": "2026-01-02T03:04:05+00:00"},
+        "windows": {"failed": 2, "failed_in_area": 1, "blurred": 3, "blurred_in_area": 0},
+        "protocol": dict(signed.details["protocol"]) | {"verified": False},
+    }
+    report = reading.report(replace(signed, details=details), pictures=False)
+    top = "\n".join(report.warnings)
+    assert "Near a border: the interval also reaches score 3 (≥8)." in top
+    assert "Another place holds more: 9 against 5." in top
+    assert "not read from the file (typed)" in top
+    assert "not checked against its source" in top
+    table = rows(report)
+    assert table["Pixel size from"] == "typed in"
+    assert table["Set by"].startswith("Bo, 2026-01-02 03:04:05 UTC (local 2026-01-02 08:34,")
+    assert table["Windows that failed"] == "2, of these 1 touch the count area"
+
+
+@pytest.mark.parametrize(
+    ("area", "shape"),
+    [
+        ({"shape": "circle", "width_um": 1738.0, "height_um": 1738.0}, "circle, 1738 µm across"),
+        ({"angle_deg": 30.0}, "rectangle, 1333 × 1000 µm, turned by 30.0°"),
+        ({"locked": False}, "rectangle, 1333 × 1000 µm; area unlocked"),
+        ({"shape": "tissue", "outline0": "", "plan": "whole"}, "all readable tissue of the tumour"),
+        (
+            {"shape": "fields", "fields0": ["POLYGON EMPTY"] * 10, "field": "circle",
+             "width_um": 550.0},
+            "10 fields, each a circle, 550 µm across",
+        ),
+    ],
+)  # fmt: skip
+def test_each_shape_of_the_count_area_is_named(reading, area, shape):
+    signed = reading.signed()
+    plain = {"shape": "rectangle", "width_um": 1333.0, "height_um": 1000.0, "angle_deg": 0.0,
+             "locked": True, "fields0": [], "plan": "one"}  # fmt: skip
+    details = dict(signed.details) | {"area": dict(signed.details["area"]) | plain | area}
+    report = reading.report(replace(signed, details=details), pictures=False)
+    assert rows(report)["Shape"] == shape
+
+
+def test_a_count_of_the_whole_tissue_is_drawn_without_an_outline(reading):
+    signed = reading.signed()
+    whole = dict(signed.details["area"]) | {"shape": "tissue", "outline0": "", "plan": "whole"}
+    report = reading.report(replace(signed, details=dict(signed.details) | {"area": whole}))
+    pictures = [picture for part in report.sections for picture in part.pictures]
+    assert len(pictures) == 2
+    assert "maximum" not in said(report)

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from core.cancel import CancelToken
 from core.exchange.csv import RESEARCH_USE
 from core.exchange.report import pictures, sections
-from core.exchange.report.model import Crop, Picture, Report, Section, printable
+from core.exchange.report.model import Crop, Picture, Report, Row, Section, printable
 from core.exchange.report.sections import Facts
 from core.geometry import Mpp
 from core.slides.reader import Slide
@@ -119,31 +119,37 @@ def _place(facts: Facts, drawn: Drawn) -> Section:
 
 
 def _mitoses(facts: Facts, drawn: Drawn) -> Section:
-    title = "Counted mitoses"
-    if facts.figures is None:
-        note = "This count was signed before the single mitoses were kept with a signature."
-        return Section(title, pictures=drawn.area, notes=(note,))
-    if not facts.figures:
+    """Each counted mitosis with picture, score and verdicts; without pictures as a table."""
+    title, figures = "Counted mitoses", facts.figures
+    if not figures:
         note = "There are none in the count area."
+        if figures is None:
+            note = "This count was signed before the single mitoses were kept with a signature."
         return Section(title, pictures=drawn.area, notes=(note,))
-    notes = [
-        f"Each picture is {pictures.CROP_UM:g} µm wide; numbers as in the picture of the count "
-        "area. p is the classifier's probability of a mitosis."
-    ]
-    if any(figure.get("atypical_probability") is not None for figure in facts.figures):
+    said = [sections.figure_texts(figure, facts.details["reader"]) for figure in figures]
+    notes = ["p is the classifier's probability of a mitosis."]
+    if any(figure.get("atypical_probability") is not None for figure in figures):
         notes.append("a is the probability that it is an atypical one, if it is a mitosis.")
-    crops = drawn.crops
-    if not crops:
+    if not drawn.crops:
+        rows = tuple(
+            Row(f"{number}, x {figure['x0']:.0f}, y {figure['y0']:.0f}", "; ".join((score, *lines)))
+            for number, (figure, (score, lines)) in enumerate(zip(figures, said, strict=True), 1)
+        )
         notes.append(f"No pictures: {drawn.why}")
-        crops = (None,) * len(facts.figures)
-    unread = sum(data is None for data in drawn.crops)
-    if unread:
+        return Section(title, rows=rows, notes=(" ".join(notes),))
+    notes.insert(
+        0,
+        f"Each picture is {pictures.CROP_UM:g} µm wide; numbers as in the picture of the area.",
+    )
+    if unread := sum(data is None for data in drawn.crops):
         notes.append(f"{unread} of them could not be read from the slide.")
-    made = []
-    for number, (figure, data) in enumerate(zip(facts.figures, crops, strict=True), start=1):
-        score, lines = sections.figure_texts(figure, facts.details["reader"])
-        made.append(Crop(number, data, score, lines, sections.is_atypical(figure)))
-    return Section(title, pictures=drawn.area, crops=tuple(made), notes=tuple(notes))
+    crops = tuple(
+        Crop(number, data, score, lines, sections.is_atypical(figure))
+        for number, (figure, data, (score, lines)) in enumerate(
+            zip(figures, drawn.crops, said, strict=True), start=1
+        )
+    )
+    return Section(title, pictures=drawn.area, crops=crops, notes=(" ".join(notes),))
 
 
 # Pictures.

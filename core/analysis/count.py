@@ -302,6 +302,13 @@ def _notes(
         )
     if sets:
         notes.append(f"mitoses in each set: {', '.join(map(str, sets))}; the highest is the count")
+    if area.kind == "fields" and max(1, len(sets)) < protocol.sets:
+        notes.append(
+            f"{max(1, len(sets))} of {protocol.sets} sets were placed: no further one holds a "
+            "mitosis, or finds room"
+        )
+    if area.state == "accepted" and not summary.plan.area.limited:
+        notes.append("no tumour region was given: all tissue was counted as tumour")
     short_mm2 = protocol.area_mm2 - area.counted_mm2
     short = f"{short_mm2:.2f} mm² short of {protocol.area_mm2:.4g} mm²"
     if area.kind == "tissue" and area.state == "proposed":

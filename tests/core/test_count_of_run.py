@@ -139,13 +139,15 @@ def test_fields_and_whole_tumours_are_counted_where_the_protocol_allows_it(made,
     assert whole.interval.area_mm2 == pytest.approx(summary.plan.area.area_mm2())
     assert whole.category.category is not None
     assert not any("smaller" in note for note in whole.notes)
+    assert any("no tumour region was given" in note for note in whole.notes)
 
 
 def test_of_several_sets_the_highest_is_the_count(made, store):
     with open_slide(made) as slide:
         summary = analysed(slide, store)
-    rule = dataclasses.replace(protocol(0.008), fields=FieldRule(4, 0.002, contiguous=True), sets=3)
+    rule = dataclasses.replace(protocol(0.008), fields=FieldRule(4, 0.002, contiguous=True), sets=9)
     count = count_run(store, summary, rule)
     assert len(count.sets) == len(count.area.sets) > 1
     assert count.mitoses == max(count.sets)
     assert any("the highest is the count" in note for note in count.notes)
+    assert any("of 9 sets were placed" in note for note in count.notes)

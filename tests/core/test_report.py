@@ -124,7 +124,7 @@ def test_a_signed_report_says_everything_that_the_count_rests_on(reading):
     assert table["Category"]
     assert table["Tumour"] == "1 region"
     assert table["Second reading, Bo"].endswith("2 mitosis")
-    assert table["Not counted in the area"] == "1 imposters, 0 unsure, 0 deleted"
+    assert table["Not counted in the area"] == "imposters 1, unsure 0, deleted 0"
     assert table["Pixel size (level 0)"] == "1 µm"
     assert table["Pixel size from"] == "stated by the slide file"
     assert table["Set by"].startswith("the file, at its first opening, ")

@@ -15,9 +15,9 @@ from shapely.geometry.base import BaseGeometry
 
 from core.cancel import CancelToken
 from core.exchange.csv import RESEARCH_USE
-from core.exchange.report import pictures, sections
+from core.exchange.report import captions, pictures, sections
+from core.exchange.report.facts import Facts
 from core.exchange.report.model import Crop, Picture, Report, Row, Section, printable
-from core.exchange.report.sections import Facts
 from core.geometry import Mpp
 from core.slides.reader import Slide
 from core.store import Store
@@ -126,7 +126,7 @@ def _mitoses(facts: Facts, drawn: Drawn) -> Section:
         if figures is None:
             note = "This count was signed before the single mitoses were kept with a signature."
         return Section(title, pictures=drawn.area, notes=(note,))
-    said = [sections.figure_texts(figure, facts.details["reader"]) for figure in figures]
+    said = [captions.figure_texts(figure, facts.details["reader"]) for figure in figures]
     notes = ["p is the classifier's probability of a mitosis."]
     if any(figure.get("atypical_probability") is not None for figure in figures):
         notes.append("a is the probability that it is an atypical one, if it is a mitosis.")
@@ -144,7 +144,7 @@ def _mitoses(facts: Facts, drawn: Drawn) -> Section:
     if unread := sum(data is None for data in drawn.crops):
         notes.append(f"{unread} of them could not be read from the slide.")
     crops = tuple(
-        Crop(number, data, score, lines, sections.is_atypical(figure))
+        Crop(number, data, score, lines, captions.is_atypical(figure))
         for number, (figure, data, (score, lines)) in enumerate(
             zip(figures, drawn.crops, said, strict=True), start=1
         )
@@ -163,7 +163,7 @@ def _draw(
     progress: Progress,
 ) -> Drawn:
     marks = [
-        pictures.Mark(number, figure["x0"], figure["y0"], sections.is_atypical(figure))
+        pictures.Mark(number, figure["x0"], figure["y0"], captions.is_atypical(figure))
         for number, figure in enumerate(facts.figures or (), start=1)
     ]
     area = facts.area
@@ -180,11 +180,11 @@ def _draw(
         done += 1
 
     step()
-    whole = pictures.draw_slide(slide, facts.mpp, outlines, sections.slide_caption(facts))
+    whole = pictures.draw_slide(slide, facts.mpp, outlines, captions.slide_caption(facts))
     step()
     bounds0 = outline.bounds if outline is not None else _middle_bounds(area, facts.mpp)
     near = pictures.draw_area(
-        slide, facts.mpp, bounds0, outlines, marks, sections.area_caption(facts)
+        slide, facts.mpp, bounds0, outlines, marks, captions.area_caption(facts)
     )
     crops = pictures.draw_crops(slide, marks, step)
     progress(total, total)

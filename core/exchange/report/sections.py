@@ -1,15 +1,12 @@
 """What the parts of a report say, each from the frozen details of its count."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Mapping
 from typing import Any
 
 from core.counting.statistics import AREA_TOLERANCE, HOT_SPOT_NOTE
+from core.exchange.report.facts import Facts, number_of, signs
 from core.exchange.report.model import Row, Section, Tick, printable
-from core.geometry import Mpp
-from core.store.records import CountRecord, EventRecord
 
 ALL_COUNTED = "All of the tissue was counted. The interval speaks of chance in it."
 _ORIGINS = {
@@ -17,76 +14,6 @@ _ORIGINS = {
     "tiff resolution": "from the resolution tags of the TIFF file",
     "typed": "typed in",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """A count and what belongs to it, as the sections take it.
-
-    Attributes:
-        count: with frozen details.
-        slide: what the slide is called.
-        size0: width and height, level-0 pixels.
-        vendor: OpenSlide's name of the format.
-        mpp: µm per level-0 pixel of the count.
-        zone: of the local times; None for this computer's.
-        signature: the line of the audit trail that signed it; None for a draft.
-        audit_head: of the trail now.
-        reopened: when and why an earlier signature was taken back; empty where none was.
-    """
-
-    count: CountRecord
-    slide: str
-    size0: tuple[int, int]
-    vendor: str
-    mpp: Mpp
-    zone: tzinfo | None
-    signature: EventRecord | None
-    audit_head: str
-    reopened: str
-
-    @property
-    def signed(self) -> bool:
-        """Whether a reader signed it."""
-        return self.count.state == "signed"
-
-    @property
-    def details(self) -> Mapping[str, Any]:
-        """What was frozen."""
-        return self.count.details
-
-    @property
-    def protocol(self) -> Mapping[str, Any]:
-        """The rule, as it was."""
-        found: Mapping[str, Any] = self.details["protocol"]
-        return found
-
-    @property
-    def area(self) -> Mapping[str, Any]:
-        """The count area."""
-        found: Mapping[str, Any] = self.details["area"]
-        return found
-
-    @property
-    def figures(self) -> Sequence[Mapping[str, Any]] | None:
-        """The counted mitoses; None of a count signed before they were kept."""
-        return self.details.get("figures")
-
-    def time(self, moment: datetime | str | None) -> str:
-        """A moment in UTC and in local time."""
-        if not moment:
-            return ""
-        when = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        local = when.astimezone(self.zone)
-        text, zone = f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", local.strftime("%z")
-        if not local.utcoffset():
-            return f"{text} (local time is UTC)"
-        return f"{text} (local {local:%Y-%m-%d %H:%M}, UTC{zone[:3]}:{zone[3:5]})"
-
-
-def signs(text: str) -> str:
-    """A protocol's text as it is printed in books."""
-    return printable(text).replace(">=", "≥").replace("<=", "≤")
 
 
 # The head of the report.
@@ -194,7 +121,7 @@ def _expectation(details: Mapping[str, Any]) -> list[Row]:
         level = _level(expected["level"])
         text = (
             f"{expected['mean']:.1f} ({level} interval {expected['low']} to {expected['high']}), "
-            f"{_number(expected['open'], 'candidate')} still to review"
+            f"{number_of(expected['open'], 'candidate')} still to review"
         )
         rows.append(Row("Expected once all is reviewed", text))
     if chances := details.get("chances"):
@@ -261,12 +188,12 @@ def area_rows(facts: Facts) -> tuple[Row, ...]:
         x, y = area["centre0"]
         rows.append(Row("Centre", f"x {x:.0f}, y {y:.0f} (level-0 pixels)"))
     kinds = Counter(region["kind"] for region in details["regions"])
-    tumour = _number(kinds["tumour"], "region") if kinds["tumour"] else "no region drawn"
+    tumour = number_of(kinds["tumour"], "region") if kinds["tumour"] else "no region drawn"
     if details["all_tissue_is_tumour"] and not kinds["tumour"]:
         tumour = "all tissue, as stated by a reader"
     rows.append(Row("Tumour", tumour))
     if kinds["excluded"]:
-        rows.append(Row("Excluded", _number(kinds["excluded"], "region")))
+        rows.append(Row("Excluded", number_of(kinds["excluded"], "region")))
     return tuple(rows)
 
 
@@ -287,7 +214,7 @@ def _shape(area: Mapping[str, Any]) -> str:
         return "all readable tissue, which is smaller than the planned area"
     if fields:
         one = _outline(area.get("field", "rectangle"), area)
-        return f"{_number(fields, 'field')}, each a {one}"
+        return f"{number_of(fields, 'field')}, each a {one}"
     text = _outline(area["shape"], area)
     if area["angle_deg"]:
         text += f", turned by {area['angle_deg']:.1f}°"
@@ -332,7 +259,7 @@ def readers(facts: Facts) -> Section:
         parts.append(f"{tally['unreviewed']} by the model alone")
     rows.append(Row("Mitoses", ", ".join(parts)))
     rows.append(Row("Atypical", f"{tally['atypical']} of {facts.count.mitoses}"))
-    other = ", ".join(f"{tally[name]} {name}" for name in ("imposters", "unsure", "deleted"))
+    other = ", ".join(f"{name} {tally[name]}" for name in ("imposters", "unsure", "deleted"))
     rows.append(Row("Not counted in the area", other))
     rows += _second_readings(facts)
     return Section("Readers and verdicts", tuple(rows))
@@ -436,49 +363,3 @@ def record(facts: Facts) -> Section:
         "mitoscope audit verify STORE --head DIGEST holds the trail against it."
     )
     return Section("Record", tuple(rows), notes=(note,))
-
-
-# Captions.
-
-
-def slide_caption(facts: Facts) -> str:
-    """Below the picture of the slide."""
-    drawn = ["black: count area"] if facts.area["outline0"] else ["all of its tissue is counted"]
-    kinds = {region["kind"] for region in facts.details["regions"]}
-    drawn += [f"{colour}: {kind} region" for kind, colour in _REGION_COLOURS if kind in kinds]
-    return f"The slide; {', '.join(drawn)}."
-
-
-def area_caption(facts: Facts) -> str:
-    """Below the picture of the count area."""
-    atypical = "; blue: atypical" if facts.details["tally"]["atypical"] else ""
-    return f"The count area with its {facts.count.mitoses} counted mitoses, numbered{atypical}."
-
-
-_REGION_COLOURS = (("tumour", "purple"), ("excluded", "red"))
-
-
-def figure_texts(figure: Mapping[str, Any], reader: str) -> tuple[str, tuple[str, ...]]:
-    """The score of a mitosis, and what each reader said of it, first the one whose count it is."""
-    probability = figure["probability"]
-    if probability is not None:
-        score = f"p {probability:.2f}"
-        if (atypical := figure.get("atypical_probability")) is not None:
-            score += f", a {atypical:.2f}"
-    else:
-        score = "by hand" if figure["key"] < 0 else "hidden"
-    said = sorted(figure["by_reader"], key=lambda one: one["reader"] != reader)
-    lines = [f"{one['verdict']} · {printable(one['reader'])}" for one in said]
-    if figure["consensus"] is not None:
-        lines.append(f"{figure['consensus']['verdict']} · consensus")
-    return score, tuple(lines) or ("by the model, not reviewed",)
-
-
-def is_atypical(figure: Mapping[str, Any]) -> bool:
-    """Whether a mitosis counts as an atypical one: by its verdict, else by its label."""
-    said, label = figure["verdict"], figure["label"]
-    return bool(said == "atypical" or (said == "none" and label == "atypical"))
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,9 +8,12 @@
   overlap. Where no point is left, neighbours of the fields found make up their number.
 
 Both are greedy: more points may be possible. How many at most is stated as `FieldPlacement.bound`:
-no number of such fields on one piece of tissue holds more. It is the least of all the points, of
-the number of fields times the best single one, and of what the fields hold plus their number times
-the best single field for the points that they leave out (n fields add at most n times that).
+no such fields on one piece of tissue hold more. It is the least of all the points, of the number of
+fields times the best single one, and of what the fields hold plus their number times the best
+single field for the points that they leave out (n fields add at most n times that). A patch lies in
+a box besides: one of n rectangles in a by b of them with a + b = n + 1, one of n circles in a box
+that grows by a diameter for a neighbour at the side, by half of one and by its height for one at a
+slant; so the exact hot spots of these boxes bound it, too.
 
 All fields lie on one piece of tissue, and each where a single field may lie (`core.counting.
 allowed`). Where a piece has no room for all of them there are fewer. Sets follow one another: the
@@ -25,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from core.counting.hotspot import PlacingGround, TissuePiece, amid
+from core.counting.hotspot import PlacingGround, TissuePiece, amid, find_hot_spots
 from core.counting.shapes import BORDER_TOLERANCE, CountShape
 from core.counting.spot import HotSpot, best_spot, clear, still_best
 
@@ -36,6 +39,8 @@ Centre = tuple[float, float]
 # From how many of the densest places patches of contiguous fields are grown for the first set; the
 # later sets are alternatives, and grow from one.
 _STARTS = 3
+# On more points than this the boxes around patches are not searched for the bound.
+_BOXED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class FieldPlacement:
 
     Attributes:
         sets: the best set and those that follow it; empty without a place for a single field.
-        bound: no fields of this number and size on one piece hold more points than this.
+        bound: no fields of this number, size and order on one piece hold more points than this.
     """
 
     sets: tuple[FieldSet, ...]
@@ -105,7 +110,7 @@ def place_fields(
         if best is None or (index and not best.count):
             break
         if not index:
-            bound = _bound(pieces, firsts, best, number)
+            bound = _bound(pieces, firsts, best, task)
         found.append(best)
         new = [_spot(ground.shape, centre) for centre in best.centres_um]
         stale = [
@@ -180,10 +185,10 @@ def _best_set(
 
 
 def _bound(
-    pieces: Sequence[_Piece], firsts: Sequence[HotSpot | None], best: FieldSet, number: int
+    pieces: Sequence[_Piece], firsts: Sequence[HotSpot | None], best: FieldSet, task: _Task
 ) -> int:
     """How many points no set on one piece can exceed."""
-    bound = 0
+    bound, number = 0, task.number
     for piece, first in zip(pieces, firsts, strict=True):
         most = _most(piece, first, number)
         if most > best.count:
@@ -192,8 +197,33 @@ def _bound(
             left[list(best.members)] = False
             held = int(np.count_nonzero(piece.free & ~left))
             most = min(most, held + number * _count(piece.best(best.shape, (), left)))
+            if task.contiguous and len(piece.points) <= _BOXED:
+                most = _in_boxes(piece.points[piece.free], task, most)
         bound = max(bound, most)
     return bound
+
+
+def _in_boxes(points: Floats, task: _Task, most: int) -> int:
+    """The bound by the boxes in which a patch lies, where it is less than `most`."""
+    highest = 0
+    for box in _boxes(task.shape, task.number):
+        highest = max([highest, *(spot.count for spot in find_hot_spots(points, box))])
+        if highest >= most:
+            return most
+    return highest
+
+
+def _boxes(shape: CountShape, number: int) -> list[CountShape]:
+    """The boxes in which a patch of fields lies, the largest first."""
+    width, height = shape.width_um * (1 + 1e-6), shape.height_um * (1 + 1e-6)
+    sides = [(width * (1 + n), height * (number - n)) for n in range(number)]
+    if shape.kind == "circle":
+        sides = [
+            (width * (number - slanted / 2), width * (1 + slanted * sqrt(3) / 2))
+            for slanted in range(number)
+        ]
+    sides.sort(key=lambda side: -side[0] * side[1])
+    return [CountShape("rectangle", *side) for side in sides]
 
 
 def _most(piece: _Piece, first: HotSpot | None, number: int) -> int:

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.adapting.request import AdaptProgress, AdaptReport, AdaptRequest, ProgressListener
 from app.bridge import GuiBridge
+from app.engine import worker_threads
 from app.worker import AnalysisWorker
 from core.cancel import CancelToken
 from core.errors import InputError, UserError
@@ -20,9 +21,11 @@ Adapt = Callable[[AdaptRequest, CancelToken, ProgressListener], AdaptReport]
 def desktop_adapt(
     request: AdaptRequest, token: CancelToken, progress: ProgressListener
 ) -> AdaptReport:
-    """Adapt; imports torch, on the worker's thread."""
+    """Adapt, leaving a core to the screen; imports torch, on the worker's thread."""
     from app.adapting.engine import adapt
+    from models.device import set_threads
 
+    set_threads(worker_threads())
     return adapt(request, token=token, progress=progress)
 
 

@@ -27,7 +27,12 @@ def desktop_models(device: str) -> "Models":
     """The shipped networks, leaving a core to the screen."""
     from app.analysing import load_models
 
-    return load_models(device, threads=max(1, (os.cpu_count() or 2) - 1))
+    return load_models(device, threads=worker_threads())
+
+
+def worker_threads() -> int:
+    """Threads of torch that leave a core to the screen."""
+    return max(1, (os.cpu_count() or 2) - 1)
 
 
 def desktop_adapter(folder: Path, device: str) -> "Classifier":

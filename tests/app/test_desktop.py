@@ -19,9 +19,9 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app.commands.desktop import only_slides
 from app.desktop import _open_some_store, build
+from app.engine import desktop_models
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.sign import SignDialog
-from app.worker import desktop_models
 from core.errors import DeviceError, ModelError
 from core.reading.view import IMPOSTER, MITOSIS, NONE
 from core.settings import Settings
@@ -492,7 +492,7 @@ def test_torch_is_not_imported_before_the_first_analysis():
         "sys.exit(sum(name in sys.modules for name in ('torch', 'timm', 'peft', 'matplotlib')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
-    assert desktop_models.__module__ == "app.worker"
+    assert desktop_models.__module__ == "app.engine"
 
 
 @pytest.mark.parametrize("answer", ["Only look", "Quit"])

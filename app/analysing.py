@@ -297,7 +297,7 @@ def _category_note(count: MitoticCount) -> str:
     category = count.category
     if category.near_border:
         return f"a category border lies inside the interval: {', '.join(category.reached)}"
-    return category.reason
+    return "" if category.category else category.reason
 
 
 def write_results(out: Path, store: Store, results: Sequence[SlideResult]) -> tuple[Path, Path]:

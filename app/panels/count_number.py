@@ -89,7 +89,7 @@ class CountNumber(QWidget):
         self.category.setText(signs(category.category or ""))
         self.category.setVisible(category.category is not None)
         names = "; ".join(c.name for c in protocol.categories)
-        parts = [] if category.category else [category.reason]
+        parts = [category.reason] if category.reason else []
         if names:
             parts.append(self.tr("{0}: {1}").format(category.unit, names))
         self.rule.setText(signs("\n".join(parts)))

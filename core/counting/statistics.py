@@ -74,7 +74,8 @@ class Categorisation:
         value: the count in the protocol's unit.
         unit: that unit in words.
         category: its name; None where the protocol has none, or none may be given.
-        reason: why there is no category; empty where there is one.
+        reason: why there is no category, or by which rule a value between the whole numbers that
+            the source prints has its category; else empty.
         reached: the categories that the Poisson interval touches, ascending; empty where
             categories are withheld.
         near_border: whether a category border lies inside the interval.
@@ -139,7 +140,11 @@ def categorise(
     own = next((c.name for c in protocol.categories if c.holds(value)), None)
     ends = {_place(protocol, low), _place(protocol, high)}
     near = len(ends) > 1 or own is None
-    reason = "" if own is not None else _gap(protocol, value)
+    if own is None:
+        reason = _gap(protocol, value)
+    else:
+        printed = any(c.min - 1 < value < c.min for c in protocol.categories[1:])
+        reason = protocol.gap_rule if printed else ""
     return Categorisation(value, protocol.unit, own, reason, names, near)
 
 

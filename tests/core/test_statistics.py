@@ -79,6 +79,10 @@ def test_the_breast_score_follows_the_unrounded_count_per_mm2_and_says_what_it_d
     assert categorise(7, 2.0, protocol).category == "score 1 (<=3)"  # 3.5 per mm²
     assert categorise(4, 1.0, protocol).category == "score 2 (4-7)"
     assert "from 3 to 4 and from 7 to 8" in protocol.gap_rule
+    assert categorise(7, 2.0, protocol).reason == protocol.gap_rule
+    assert categorise(15, 2.0, protocol).reason == protocol.gap_rule
+    for count in (0, 3, 6, 8, 9, 14, 16, 17):
+        assert categorise(count, 2.0, protocol).reason == ""
 
 
 def test_gap_of_a_whole_number_rule_that_is_left_open_is_named():

@@ -177,8 +177,8 @@ def from_transformers(
     """A ViT or DINOv2 as transformers 4 publishes it, with the names of timm's VisionTransformer.
 
     Query, key and value become one matrix. With register tokens timm adds the position of the class
-    token beforehand and leaves it out. Position embeddings are resampled as transformers does,
-    bicubic without antialiasing (`interpolate_pos_encoding`).
+    token beforehand and leaves it out. Position embeddings are resampled as transformers does
+    (`interpolate_pos_encoding`): bicubic, with antialiasing where there are registers.
 
     Args:
         state: names and tensors of the file.
@@ -229,7 +229,9 @@ def _fit_positions(found: dict[str, Tensor], wanted: Tensor) -> None:
     old, new = round(grid.shape[1] ** 0.5), round((wanted.shape[1] - with_class) ** 0.5)
     if old != new and old * old == grid.shape[1]:
         square = grid.reshape(1, old, old, -1).permute(0, 3, 1, 2)
-        square = nn.functional.interpolate(square, size=(new, new), mode="bicubic")
+        square = nn.functional.interpolate(
+            square, size=(new, new), mode="bicubic", antialias="reg_token" in found
+        )
         grid = square.permute(0, 2, 3, 1).reshape(1, new * new, -1)
     if with_class:
         found["pos_embed"] = torch.cat([first, grid], dim=1)

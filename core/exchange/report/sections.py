@@ -117,7 +117,7 @@ def _expectation(details: Mapping[str, Any]) -> list[Row]:
     """What the probabilities say beside the verdicts."""
     rows = []
     expected = details.get("expected")
-    if expected and expected["low"] < expected["high"]:
+    if expected and expected["open"]:
         level = _level(expected["level"])
         text = (
             f"{expected['mean']:.1f} ({level} interval {expected['low']} to {expected['high']}), "

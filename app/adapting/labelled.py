@@ -1,5 +1,7 @@
 """Labelled folders as pictures with labelled points: tables, MIDOG's JSON, folders of crops."""
 
+import csv
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from models.training.data import TEST_SLIDES, read_rows
 FIELDS, PATCHES = "fields.csv", "patches.csv"
 #: Has one slide name for all its patients, so it can be tested on but not split by slide.
 _TEST_SETS = frozenset({"atnorm_br"})
+_FIELD_COLUMNS = frozenset({"file", "x", "y", "label", "slide", "mpp"})
+_PATCH_COLUMNS = frozenset({"file", "dataset", "label", "subtype", "slide", "mpp"})
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 
 
@@ -89,7 +93,7 @@ def _of_tables(folder: Path, task: Task) -> tuple[list[Picture], list[str]]:
     if task == "mitosis" and (folder / FIELDS).exists():
         sets["fields"] = list(_fields(folder))
     if (folder / PATCHES).exists():
-        for row in read_rows(folder / PATCHES):
+        for row in _table(folder / PATCHES, _PATCH_COLUMNS):
             sets.setdefault(row["dataset"], []).extend(_patch(folder, row, task))
     kept: list[Picture] = []
     one_class, test = [], []
@@ -115,9 +119,33 @@ def _of_tables(folder: Path, task: Task) -> tuple[list[Picture], list[str]]:
     return [picture for picture in kept if picture.slide not in TEST_SLIDES], notes
 
 
+def _table(path: Path, columns: frozenset[str]) -> list[dict[str, str]]:
+    try:
+        rows = read_rows(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.name} is no CSV table in UTF-8: {error}.") from error
+    missing = columns - set(rows[0] if rows else columns)
+    if missing:
+        raise InputError(f"{path.name} lacks the columns {', '.join(sorted(missing))}.")
+    for number, row in enumerate(rows, 2):
+        if any(row[column] is None for column in columns):
+            raise InputError(f"Line {number} of {path.name} is too short.")
+    return rows
+
+
+def _number(row: dict[str, str], column: str, table: str, least: float = -math.inf) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= least):
+        raise InputError(f"{table}, {row['file']}: “{row[column]}” is no number for {column}.")
+    return value
+
+
 def _fields(folder: Path) -> Iterator[Picture]:
     by_file: dict[str, list[dict[str, str]]] = {}
-    for row in read_rows(folder / FIELDS):
+    for row in _table(folder / FIELDS, _FIELD_COLUMNS):
         if row["label"] in CLASS_NAMES["mitosis"]:
             by_file.setdefault(row["file"], []).append(row)
     for file, rows in by_file.items():
@@ -125,8 +153,8 @@ def _fields(folder: Path) -> Iterator[Picture]:
             folder / file,
             file,
             rows[0]["slide"],
-            float(rows[0]["mpp"]),
-            tuple((float(row["x"]), float(row["y"])) for row in rows),
+            _number(rows[0], "mpp", FIELDS, least=0.01),
+            tuple((_number(row, "x", FIELDS), _number(row, "y", FIELDS)) for row in rows),
             tuple(row["label"] == "mitosis" for row in rows),
         )
 
@@ -135,7 +163,7 @@ def _patch(folder: Path, row: dict[str, str], task: Task) -> Iterable[Picture]:
     called = row["label"] if task == "mitosis" else row["subtype"]
     if called in CLASS_NAMES[task]:
         positive = called == CLASS_NAMES[task][0]
-        path, mpp = folder / row["file"], float(row["mpp"])
+        path, mpp = folder / row["file"], _number(row, "mpp", PATCHES, least=0.01)
         yield Picture(path, row["file"], row["slide"], mpp, None, (positive,))
 
 

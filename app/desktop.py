@@ -85,7 +85,7 @@ class Desktop(QObject):
         self.worker = AnalysisWorker(
             store, self.bridge, load=load, load_adapter=load_adapter, parent=self
         )
-        self.shelf = Shelf(self.room.io, adapters, self)
+        self.shelf = Shelf(self.bridge, adapters, self)
         self.maker = AdapterMaker(self.worker, self.bridge, adapt, self)
         self.window = Window(
             self.room,
@@ -150,6 +150,7 @@ class Desktop(QObject):
         self.window.show_stopping()
         ended = self.worker.close(_pump)
         self.window.let_go()
+        ended &= self.shelf.shutdown()
         ended &= self.room.shutdown(_pump)
         end = WorkThread("store-end", self.bridge)
         end.submit(self._close_store)

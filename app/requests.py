@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from app.listing import shown_name
 from core.analysis.progress import Progress
@@ -60,7 +61,7 @@ class RunRequest:
     again: bool = False
     adapter: Path | None = None
     reclassifies: int | None = None
-    first0: shapely.Polygon | None = None
+    first0: BaseGeometry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.bridge import WorkThread
+from app.bridge import GuiBridge, WorkThread
 from app.paths import adapters_folder
 from core.errors import ModelError, UserError
 from models.adapter_folders import MANIFEST, AdapterInfo, list_adapters
@@ -15,6 +15,8 @@ from models.registry import file_sha256, shipped, weights_folder
 log = logging.getLogger(__name__)
 
 
+#: How long closing waits for a file that is being hashed.
+STOP_S = 2.0
 #: Around an adapter's name: the folder of an adapting that was stopped.
 UNFINISHED = ".{}.adapting"
 
@@ -70,10 +72,11 @@ class Shelf(QObject):
     """Knows which classifiers can be chosen.
 
     Args:
-        io: thread that reads.
+        bridge: brings the answers.
         folder: of the adapters; None for the usual one.
 
     Attributes:
+        work_thread: reads; hashing a large adapter must not hold up the opening of a slide.
         classifiers: what was found last.
         unfinished: folders' names of adapters that were begun and not ended.
 
@@ -84,10 +87,10 @@ class Shelf(QObject):
     listed = Signal(object)
 
     def __init__(
-        self, io: WorkThread, folder: Path | None = None, parent: QObject | None = None
+        self, bridge: GuiBridge, folder: Path | None = None, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
-        self._io = io
+        self.work_thread = WorkThread("shelf", bridge)
         self.folder = folder or adapters_folder()
         self.classifiers: tuple[ListedClassifier, ...] = ()
         self.unfinished: frozenset[str] = frozenset()
@@ -96,11 +99,15 @@ class Shelf(QObject):
     def renew(self) -> None:
         """Read the folder anew."""
         folder = self.folder
-        self._io.submit(
+        self.work_thread.submit(
             lambda: (list_classifiers(folder), list_unfinished(folder)),
             self._take,
             self._not_listed,
         )
+
+    def shutdown(self) -> bool:
+        """End the thread; whether it ended in time."""
+        return self.work_thread.close(timeout_s=STOP_S)
 
     def find(self, folder: str) -> ListedClassifier | None:
         """The classifier of a setting: an adapter's folder, or empty for the shipped one."""

@@ -27,7 +27,7 @@ from app.panels.choice import Choice
 from app.panels.count_parts import Note, label
 from app.panels.scrolled import fill_scrolled
 from app.preferences import Preferences
-from app.room import BACKGROUND, Room
+from app.room import Room
 from app.shelf import Shelf
 from core.errors import UserError
 
@@ -174,11 +174,11 @@ class AdaptPanel(QWidget):
     def renew(self) -> None:
         """Read verdicts and backbones anew, on another thread."""
         store, hide = self._room.store, self._room.hide_names
-        io = self._room.io
-        io.submit(
-            lambda: count_labels(store, hide_names=hide), self._show_labels, priority=BACKGROUND
+        thread = self._shelf.work_thread
+        thread.submit(
+            lambda: count_labels(store, hide_names=hide), self._show_labels, self._show_trouble
         )
-        io.submit(list_backbones, self._show_backbones, self._show_trouble, priority=BACKGROUND)
+        thread.submit(list_backbones, self._show_backbones, self._show_trouble)
 
     def _show_labels(self, slides: tuple[SlideLabels, ...]) -> None:
         self.source.show_slides(slides)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from core.analysis.classifying import label_of
 from core.analysis.cropping import SAVE_CHUNK, CandidatePlace, CandidateWork, Crops
@@ -46,7 +47,7 @@ class Reclassification:
 
     app_version: str
     run_id: int
-    first0: shapely.Geometry | None = None
+    first0: BaseGeometry | None = None
     reader_threads: int = field(default_factory=default_reader_threads)
 
 
@@ -182,7 +183,7 @@ class _Scoring:
         self._in_area: int | None = None
         self.unreadable = 0
 
-    def run(self, first0: shapely.Geometry | None) -> None:
+    def run(self, first0: BaseGeometry | None) -> None:
         """Score what has no score of this run yet, the count area first."""
         store, run_id = self._work.store, self._work.run_id
         todo = list(paged_unscored(store, run_id))
@@ -255,7 +256,7 @@ def paged_unscored(store: Store, run_id: int) -> Iterator[CandidatePlace]:
 
 
 def split(
-    rows: Sequence[CandidatePlace], first0: shapely.Geometry | None
+    rows: Sequence[CandidatePlace], first0: BaseGeometry | None
 ) -> tuple[list[CandidatePlace], list[CandidatePlace]]:
     """Candidates inside a polygon in level-0 pixels, and the others; None holds nothing."""
     if first0 is None or not rows:

@@ -23,7 +23,7 @@ _COLUMNS = {
     "y_px": ("y_px", "y", "y0", "y_pixel", "y_pixels", "centroid y px", "coordinatey"),
     "x_um": ("x_um", "x_µm", "centroid x µm", "centroid x um"),
     "y_um": ("y_um", "y_µm", "centroid y µm", "centroid y um"),
-    "slide": ("slide", "filename", "file_name", "file", "image"),
+    "slide": ("filename", "file_name", "file", "image", "slide"),
     "uuid": ("uuid", "guid", "object id"),
     "label": ("label",),
     "class": ("class", "classification", "category", "name"),

@@ -8,6 +8,7 @@ from typing import Literal
 import shapely
 
 from core.errors import InputError
+from core.exchange.csv import PX_DECIMALS, SCORE_DECIMALS
 from core.exchange.marks import Mark, Outline, Saying, SlideFrame, SlideMarks
 from core.review import PointState, current_states
 from core.slides.reader import Slide
@@ -19,7 +20,6 @@ CONSENSUS = "consensus"
 #: Ids of figures are made from the slide's identity and their place in this namespace, so that the
 #: same figure has the same id in every export.
 NAMESPACE = uuid.UUID("6f2b0d5e-5d0c-4f0e-9a5e-2c1d6a7b8c90")
-PX_DECIMALS = 2
 
 
 def frame_of(stored: StoredSlide, slide: Slide | None = None) -> SlideFrame:
@@ -116,8 +116,8 @@ def _candidates(store: Store, run: RunRecord | None) -> Iterator[tuple[Mark, int
             x0,
             y0,
             label=candidate.label,
-            probability=candidate.probability,
-            score=candidate.detector_score,
+            probability=round(candidate.probability, SCORE_DECIMALS),
+            score=round(candidate.detector_score, SCORE_DECIMALS),
         )
         yield mark, candidate.point_id
 

@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             connection.text_factory = lambda data: data.decode("utf-8", "replace")
             _register(connection)
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of sqlite3's own messages
         raise unreadable(path, f"cannot be read as a SQLite database: {error}") from error
 
 
@@ -210,7 +210,7 @@ class _Annotations:
             places = self._places.get(uid, [])
             if deleted:
                 into.passed_over("deleted annotations")
-            elif kind in (SPOT, SPECIAL_SPOT) or (kind == CIRCLE and len(places) == 2):
+            elif kind in (SPOT, SPECIAL_SPOT, CIRCLE) or self._is_figure(kind, uid, agreed):
                 x0, y0 = _middle(places)
                 into.mark(x0, y0, **self._fields(uid, agreed, guid, description))
             elif kind in (AREA, POLYGON):
@@ -218,6 +218,11 @@ class _Annotations:
                 into.outline([[_corners(places)]], class_, text(guid))
             else:
                 into.passed_over("annotations of other kinds")
+
+    def _is_figure(self, kind: Any, uid: Any, agreed: Any) -> bool:
+        """Whether an area or polygon is drawn around a figure, as some people do."""
+        class_ = self._classes.get(agreed) or self._any_class(uid)
+        return kind in (AREA, POLYGON) and bool(meaning(class_))
 
     def _any_class(self, uid: Any) -> str:
         labels = self._labels.get(uid, [])
@@ -256,8 +261,8 @@ def _named(connection: sqlite3.Connection, table: str) -> dict[Any, str]:
 def _middle(places: Sequence[tuple[float, float]]) -> tuple[float, float]:
     if not places:
         return number(None), number(None)
-    count = len(places)
-    return sum(x for x, _ in places) / count, sum(y for _, y in places) / count
+    xs, ys = zip(*places, strict=True)
+    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
 
 
 def _corners(places: list[tuple[float, float]]) -> list[tuple[float, float]]:

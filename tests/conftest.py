@@ -19,6 +19,15 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 
 @pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory, monkeypatch):
+    """No test sees, or changes, what whoever runs it keeps in the places of this computer."""
+    folder = tmp_path_factory.getbasetemp() / "home"
+    for name in ("DATA", "CONFIG", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+    monkeypatch.setenv("MITOSCOPE_LABORATORY", str(folder / "laboratory.toml"))
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_running(request):
     """Fail a test that leaves a thread, or with a window also a timer or a visible widget."""
     before = set(threading.enumerate())

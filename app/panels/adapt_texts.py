@@ -35,7 +35,9 @@ def mode_text(mode: Mode) -> str:
             "labels; the adapter is as large as the backbone."
         ),
     }
-    return texts[mode]
+    return texts[mode] + _tr(
+        " The time left shows once it has begun; it can be stopped and goes on."
+    )
 
 
 def progress_text(progress: AdaptProgress) -> str:

@@ -87,7 +87,12 @@ class ToolStrip(QWidget):
         self.unlocked.toggled.connect(self._unlocked)
         self.follow = QToolButton(text=self.tr("Back to the proposal"))
         self.follow.clicked.connect(self._follow)
-        for widget in (self.what, self.tumour, self.excluded, self.unlocked, self.follow):
+        self.fields = QLabel(self.tr("drag a field, or with Shift all of them"))
+        self.fields.setProperty("faint", True)
+        choices: tuple[QWidget, ...] = (
+            self.what, self.tumour, self.excluded, self.unlocked, self.fields, self.follow,
+        )  # fmt: skip
+        for widget in choices:
             row.addWidget(widget)
         row.addStretch(1)
 
@@ -95,13 +100,17 @@ class ToolStrip(QWidget):
     def _show_choices(self, name: str) -> None:
         for widget in (self.what, self.tumour, self.excluded):
             widget.setVisible(name in _DRAWING)
-        self.unlocked.setVisible(name == "area")
+        view = self._room.view
+        fields = view is not None and view.area is not None and bool(view.area.fields0)
+        self.unlocked.setVisible(name == "area" and not fields)
+        self.fields.setVisible(name == "area" and fields)
         self.follow.setVisible(name == "area")
         self.choices.setVisible(name == "area" or name in _DRAWING)
 
     @Slot(object)
     def _show_view(self, view: DeskView) -> None:
         self.follow.setEnabled(view.area is not None and view.area.state == "accepted")
+        self._show_choices(self._toolbox.name)
         if view.area is not None:
             with QSignalBlocker(self.unlocked):
                 self.unlocked.setChecked(self._toolbox.area.unlocked or not view.area.locked)

@@ -59,7 +59,7 @@ class CountPlace(QWidget):
 
     def show_count(self, area: AreaView, count: CountView) -> None:
         """Show where a count is taken."""
-        planned, counted = f"{area.planned_mm2:g}", f"{area.counted_mm2:.2f}"
+        planned, counted = f"{area.planned_mm2:.4g}", f"{area.counted_mm2:.2f}"
         text = self.tr("Planned {0} mm², counted {1} mm²").format(planned, counted)
         if differs(area):
             off = area.counted_mm2 - area.planned_mm2

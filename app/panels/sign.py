@@ -12,8 +12,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.count_number import signs
+from app.panels.count_certainty import signs
 from app.panels.count_parts import Note, label
+from app.panels.count_place import plan_names
 from core.errors import InputError
 from core.exchange.csv import RESEARCH_USE
 from core.reading.desk import Desk
@@ -91,6 +92,9 @@ class SignDialog(QDialog):
         # `openslide.mpp` and its like say nothing to a reader; what is odd is said as a warning.
         stated = stated_pixel_size(view.mpp_origin)
         origin = view.mpp_origin if stated else self.tr("as the file says")
+        what = plan_names(count.protocol)[count.plan]
+        if area.kind == "tissue" and count.plan != "whole":
+            what = self.tr("All the tissue")
         category = signs(count.category.category or count.category.reason)
         return [
             (self.tr("Reader"), view.reader.name),
@@ -113,8 +117,10 @@ class SignDialog(QDialog):
             (self.tr("Protocol"), count.protocol.name),
             (
                 self.tr("Count area"),
-                self.tr("{0} mm² planned, {1} mm² counted").format(
-                    f"{area.planned_mm2:g}", f"{area.counted_mm2:.2f}"
+                self.tr("{0}; {1} mm² planned, {2} mm² counted").format(
+                    what,
+                    f"{area.planned_mm2:.4g}",
+                    f"{area.counted_mm2:.2f}",
                 ),
             ),
             (

@@ -128,6 +128,8 @@ _GROUPS: tuple[tuple[str, tuple[ActionSpec, ...]], ...] = (
     )),
     (QT_TRANSLATE_NOOP("Actions", "Slide and program"), (
         _row("file.open", QT_TRANSLATE_NOOP("Actions", "Open a slide…"), "Ctrl+O"),
+        _row("file.export", QT_TRANSLATE_NOOP("Actions", "Export…"), "Ctrl+E"),
+        _row("file.import", QT_TRANSLATE_NOOP("Actions", "Import…"), "Ctrl+I"),
         _row("file.report", QT_TRANSLATE_NOOP("Actions", "Report…"), "Ctrl+P"),
         _row("slide.next", QT_TRANSLATE_NOOP("Actions", "Next slide"), "Ctrl+PgDown"),
         _row("slide.previous", QT_TRANSLATE_NOOP("Actions", "Previous slide"), "Ctrl+PgUp"),

@@ -14,6 +14,7 @@ from app.actions import Keymap
 from app.adapter_maker import AdapterMaker
 from app.dialogs import AboutDialog, choose_slides, versions
 from app.docks import Docks
+from app.exchange.desktop import Exchange
 from app.idle import IdleWatch
 from app.listing import ListedCase
 from app.logs import Aliases
@@ -119,6 +120,7 @@ class Window(QMainWindow):
         self.count = CountPanel(room, protocols)
         self.readers = ReadersPanel(room)
         self.adapt = AdaptPanel(room, self.maker, self.shelf, self.preferences)
+        self.exchange = Exchange(room, self)
         self.reports = Reports(room, lambda: self.count.checklist.ticks, self)
         self.idle = IdleWatch(60.0 * settings.idle_minutes, self)
         self.viewing.canvas.set_colour(
@@ -166,6 +168,8 @@ class Window(QMainWindow):
         self.idle.woken.connect(self._somebody_came_back)
         self.gallery.side_changed.connect(self._crop_side_changed)
         self.viewing.canvas.colour_changed.connect(self._colour_changed)
+        self.exchange.noted.connect(self.status.say)
+        self.exchange.failed.connect(self.show_error)
         self.reports.noted.connect(self.status.say)
         self.reports.failed.connect(self.show_error)
         self.reports.unprinted.connect(self._unprinted)

@@ -61,6 +61,8 @@ class Wiring(QObject):
         self._actions = window.actions_by_id
         self._label: AssociatedView | None = None
         self._offer: Note | None = None
+        self._exchanged: Note | None = None
+        window.exchange.finished.connect(self._show_exchanged)
         window.reports.finished.connect(self._withdraw_offer)
         window.room.slide_closing.connect(self._slide_closing)
         window.reviewer.connect_to(self._actions)
@@ -78,6 +80,8 @@ class Wiring(QObject):
         on["slide.previous"].triggered.connect(self._previous_slide)
         on["count.sign"].triggered.connect(self._sign)
         on["file.report"].triggered.connect(window.reports.ask)
+        on["file.export"].triggered.connect(window.exchange.ask_export)
+        on["file.import"].triggered.connect(window.exchange.ask_import)
         window.reports.offered.connect(self._offer_report)
         on["slide.label"].triggered.connect(self._show_label)
         on["help.keys"].triggered.connect(self._show_keys)
@@ -211,9 +215,21 @@ class Wiring(QObject):
             self._window.viewing.notes.remove(self._offer)
             self._offer = None
 
+    @Slot(str)
+    def _show_exchanged(self, text: str) -> None:
+        """Say what left or entered, until the next time or another slide."""
+        self._withdraw_exchanged()
+        self._exchanged = self._window.viewing.notes.add(Note("good", text))
+
+    def _withdraw_exchanged(self) -> None:
+        if self._exchanged is not None:
+            self._window.viewing.notes.remove(self._exchanged)
+            self._exchanged = None
+
     @Slot()
     def _slide_closing(self) -> None:
         self._withdraw_offer()
+        self._withdraw_exchanged()
         if self._label is not None:
             self._label.close()
 

@@ -137,10 +137,11 @@ class ImportDialog(QDialog):
         widgets: list[QWidget] = [title, self.summary]
         if found.marks.notes:
             notes = QPlainTextEdit("\n".join(found.marks.notes), readOnly=True)
-            notes.setMaximumHeight(96)
+            notes.setMaximumHeight(72)
             widgets.append(notes)
         for widget in (*widgets, self.by_class, self.as_mitoses, who, buttons):
             layout.addWidget(widget)
+        self.go_on.setFocus()
 
     def as_(self) -> As:
         """How the points are taken in."""

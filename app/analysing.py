@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import __version__
+from app.laboratory import check_adapter
 from core.analysis.count import MitoticCount, count_run, save_count
 from core.analysis.pipeline import RunSummary, analyze
 from core.analysis.planning import AnalysisRequest
@@ -33,6 +34,7 @@ from core.ports import DEVICES, Classifier, Detector, SubtypeClassifier
 from core.reading.view import Plan
 from core.slides.reader import Backend, Slide, open_slide
 from core.store import Store
+from models.adapter_folders import read_info
 
 if TYPE_CHECKING:
     from models.device import Device
@@ -145,11 +147,13 @@ def load_adapter(folder: Path, device: "Device") -> Classifier:
     """The classifier of a laboratory's own adapter; a probe's embeddings are cached.
 
     Raises:
+        InputError: the laboratory does not offer it.
         ModelError: it is damaged, or does not fit its backbone.
     """
     from app.adapting.cache import embedding_cache
     from models.classifier import load_classifier
 
+    check_adapter(read_info(folder).name)
     return load_classifier(folder, device=device, cache=embedding_cache())
 
 

@@ -50,3 +50,16 @@ def check_protocol(protocol_id: str) -> None:
             f"This laboratory does not count by {protocol_id}.",
             f"It counts by {', '.join(rules.protocols)}.",
         )
+
+
+def check_adapter(name: str) -> None:
+    """Refuse an adapter that the laboratory does not offer.
+
+    Raises:
+        InputError: it is not among them.
+    """
+    if not laboratory().allows_adapter(name):
+        raise InputError(
+            f"This laboratory does not classify with the adapter {name}.",
+            "It names the ones that it does in its file; the shipped classifier always is.",
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.bridge import GuiBridge, WorkThread
+from app.laboratory import laboratory
 from app.paths import adapters_folder
 from core.errors import ModelError, UserError
 from models.adapter_folders import MANIFEST, AdapterInfo, list_adapters
@@ -55,7 +56,7 @@ def list_classifiers(folder: Path) -> tuple[ListedClassifier, ...]:
     name = shipped("classifier")
     found = [ListedClassifier(None, name, _sha256(weights_folder() / name))]
     for info in list_adapters(folder):
-        if info.task in ("", "mitosis"):
+        if info.task in ("", "mitosis") and laboratory().allows_adapter(info.name):
             found.append(ListedClassifier(info.folder, info.name, _sha256(info.folder), info))
     return tuple(found)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.laboratory import check_protocol, chosen_store, laboratory
+from app.laboratory import check_adapter, check_protocol, chosen_store, laboratory
 from core.errors import InputError
 
 
@@ -36,3 +36,12 @@ def test_only_the_laboratorys_protocols_are_counted_by(rules):
     check_protocol("vet_std")
     with pytest.raises(InputError, match="does not count by gist"):
         check_protocol("gist")
+
+
+def test_only_the_laboratorys_adapters_classify(rules):
+    check_adapter("anything")
+    laboratory.cache_clear()
+    rules.write_text('adapters = ["Stain 2026"]', encoding="utf-8")
+    check_adapter("Stain 2026")
+    with pytest.raises(InputError, match="does not classify with the adapter other"):
+        check_adapter("other")

@@ -85,7 +85,10 @@ def test_it_says_how_many_in_how_many_mm2_by_which_rule(panel):
     assert not panel.unverified.isVisible()
     assert panel.place.area_text.text() == "Planned 1 mm², counted 1.00 mm²"
     assert panel.place.area_state.text() == "Placed by Mitoscope: hot spot of all tissue."
-    assert [panel.place.spots.item(n).text() for n in range(2)] == ["1.   5 mitoses", "2.   3 mitoses"]
+    assert [panel.place.spots.item(n).text() for n in range(2)] == [
+        "1.   5 mitoses",
+        "2.   3 mitoses",
+    ]
     assert not panel.place.better.isVisible()
 
 
@@ -313,7 +316,9 @@ def test_the_slides_of_the_case_are_ranked_and_opened(
     monkeypatch.setattr(room, "open", opened.append)
     for n in (1, 0):
         rect = panel.place.case.list.visualItemRect(panel.place.case.list.item(n))
-        qtbot.mouseClick(panel.place.case.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+        qtbot.mouseClick(
+            panel.place.case.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center()
+        )
     assert len(opened) == 1  # the slide that is open stays
 
 

@@ -106,6 +106,10 @@ def load_classifier(
             another task.
     """
     adapter = folder or weights_folder() / shipped("classifier")
+    if folder is not None and not (folder / adapters.MANIFEST).is_file():
+        raise ModelError(
+            f"There is no adapter in {folder}.", "Choose a folder that `mitoscope adapt` wrote."
+        )
     manifest = read_manifest(adapter / adapters.MANIFEST)
     if manifest.get("task", "mitosis") != "mitosis":
         raise ModelError(

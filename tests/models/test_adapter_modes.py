@@ -135,6 +135,11 @@ def test_a_manifest_that_cannot_be_is_refused_in_plain_words(tmp_path, monkeypat
         load_classifier(tmp_path / "a", device=pick_device("cpu"))
 
 
+def test_a_folder_without_an_adapter_is_said(tmp_path):
+    with pytest.raises(ModelError, match="no adapter in"):
+        load_classifier(tmp_path, device=pick_device("cpu"))
+
+
 def test_tensors_of_another_mode_do_not_fit(tmp_path):
     for mode, claimed in (("probe", "full"), ("full", "probe"), ("probe", "lora")):
         folder = tmp_path / f"{mode}-{claimed}"

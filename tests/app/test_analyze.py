@@ -25,7 +25,9 @@ def slide(tmp_path_factory):
 @pytest.fixture
 def models(monkeypatch):
     monkeypatch.setattr(
-        analysing, "load_models", lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier())
+        analysing,
+        "load_models",
+        lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier()),
     )
 
 

@@ -29,7 +29,9 @@ def slide(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def models(monkeypatch):
     monkeypatch.setattr(
-        analysing, "load_models", lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier())
+        analysing,
+        "load_models",
+        lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier()),
     )
 
 

@@ -96,7 +96,9 @@ def test_missing_files(files, tmp_path, capsys):
 
 def test_what_analyze_writes_is_what_evaluate_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        analysing, "load_models", lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier())
+        analysing,
+        "load_models",
+        lambda *_, **__: analysing.Models(BlobDetector(), BlobClassifier()),
     )
     slide = tmp_path / "-1 slide.tif"
     places, dark = blob_slide(slide, 1600, 1200, count=24)

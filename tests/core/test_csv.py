@@ -85,8 +85,8 @@ def test_candidate_columns_are_those_of_the_issue(tmp_path):
     assert write_candidates(path, [ROW]) == 1
     assert path.read_text("utf-8") == (
         "slide,candidate_id,x_px,y_px,x_um,y_um,detector_score,probability,label,verdict,reader,"
-        "decided_at,in_count_area,run_id,research_use\n"
-        f"a.svs,7,-1.5,2.0,-0.375,,0.5,0.25,imposter,,,,false,3,{RESEARCH_USE}\n"
+        "decided_at,in_count_area,run_id,atypical_probability,research_use\n"
+        f"a.svs,7,-1.5,2.0,-0.375,,0.5,0.25,imposter,,,,false,3,,{RESEARCH_USE}\n"
     )
 
 

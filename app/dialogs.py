@@ -35,6 +35,7 @@ _PARTS = (
     ("SQLAlchemy", "MIT"),
     ("pillow", "MIT-CMU"),
     ("tifffile", "BSD-3-Clause"),
+    ("defusedxml", "PSF-2.0"),
     ("torch", "BSD-3-Clause"),
     ("timm", "Apache-2.0"),
     ("peft", "Apache-2.0"),

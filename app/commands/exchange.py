@@ -15,7 +15,8 @@ from core.counting.protocols import DEFAULT_PROTOCOL
 from core.errors import InputError, StoreError
 from core.exchange.csv import RESEARCH_USE
 from core.exchange.formats import FORMATS, OURSELVES_ONLY, get_format
-from core.exchange.gathering import CONSENSUS, WHAT, Choice, What, frame_of
+from core.exchange.gathering import CONSENSUS, WHAT, Choice, What, frame_of, frame_of_file
+from core.exchange.marks import SlideFrame
 from core.reading.desk import Desk
 from core.reading.taking import AS
 from core.slides.reader import Slide, open_slide
@@ -119,8 +120,12 @@ def import_(
     if not reader.strip():
         raise InputError("A reader needs a name.")
     chosen = None if format_ is None else get_format(format_)
-    with _store(store, new=True) as opened, _own(opened, slide) as (known, own):
-        found = files.read(file, frame_of(known, own), chosen)
+    new = _file(slide) is not None
+    with _store(store, new=new) as opened, _own(opened, slide) as (known, own):
+        found = files.read(file, _frame(known, own), chosen)
+        if known is None:  # only now: a file that cannot be read leaves the store as it was
+            assert own is not None  # else the store would have to know it
+            known = stored_slide(opened, own)
         desk = Desk(opened, known.id, opened.add_reader(reader), protocol_id=DEFAULT_PROTOCOL)
         desk.use_run(newest_run(opened, known.id))
         taken = desk.take_in(found.marks, as_)
@@ -154,8 +159,8 @@ def _file(slide: str | None) -> Path | None:
 
 
 @contextmanager
-def _own(store: Store, slide: str) -> Iterator[tuple[StoredSlide, Slide | None]]:
-    """A slide and its file: added to the store if the file was named, else as the store has it."""
+def _own(store: Store, slide: str) -> Iterator[tuple[StoredSlide | None, Slide | None]]:
+    """A slide of the store and its file; one of them may be missing."""
     path = _file(slide)
     if path is None:
         known = _known(store, slide)
@@ -163,7 +168,20 @@ def _own(store: Store, slide: str) -> Iterator[tuple[StoredSlide, Slide | None]]
             yield known, own
         return
     with open_slide(path, backend="openslide") as own:
-        yield stored_slide(store, own), own
+        identity = (own.identity.kind, own.identity.digest)
+        yield _identified(store, identity), own
+
+
+def _identified(store: Store, identity: tuple[str, str]) -> StoredSlide | None:
+    slides: Iterator[StoredSlide] = paged(store.slides)
+    return next((s for s in slides if (s.identity_kind, s.identity) == identity), None)
+
+
+def _frame(known: StoredSlide | None, own: Slide | None) -> SlideFrame:
+    if known is not None:
+        return frame_of(known, own)
+    assert own is not None  # else the store would have to know it
+    return frame_of_file(own)
 
 
 def _known(store: Store, slide: str | None) -> StoredSlide:
@@ -179,13 +197,13 @@ def _known(store: Store, slide: str | None) -> StoredSlide:
     if path is not None:
         with open_slide(path, backend="openslide") as own:
             identity = (own.identity.kind, own.identity.digest)
-        same = [one for one in slides if (one.identity_kind, one.identity) == identity]
-        if not same:
+        same = _identified(store, identity)
+        if same is None:
             raise StoreError(
                 f"The store {store.path} does not know the slide {path.name}.",
                 "Analyse or read it first, or name another store with --store.",
             )
-        return same[0]
+        return same
     if slide is None:
         found = slides
     else:

@@ -14,7 +14,7 @@ from core.store import Store, StoredSlide
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What went into a file; the notes say what did not."""
+    """How much a file was given; the notes say what of it the format could not hold."""
 
     points: int
     regions: int
@@ -65,7 +65,8 @@ def export(
     frame = frame_of(stored, slide)
     marks = gather(store, stored, replace(frame, name=name) if name else frame, choice)
     notes = format_.write(path, marks)
-    return Written(len(marks.marks), len(marks.outlines), (*marks.notes, *notes))
+    regions = len(marks.outlines) if format_.regions else 0
+    return Written(len(marks.marks), regions, (*marks.notes, *notes))
 
 
 def read(path: Path, frame: SlideFrame, format_: Format | None = None) -> Read:

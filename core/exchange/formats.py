@@ -40,6 +40,7 @@ class Format:
         read: gives the marks of a slide; None if it is only written.
         write: takes marks and gives notes on what it could not hold; None if it is only read.
         foreign_sample: whether a file of another program was at hand to try it with.
+        regions: whether it can hold regions too.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Format:
     read: Reader | None
     write: Writer | None
     foreign_sample: bool
+    regions: bool = True
 
     @property
     def reads(self) -> bool:
@@ -69,7 +71,15 @@ class Format:
 FORMATS: Mapping[str, Format] = {
     format_.id: format_
     for format_ in (
-        Format("csv", "CSV table of points", (".csv",), csvmarks.read, csvmarks.write, True),
+        Format(
+            "csv",
+            "CSV table of points",
+            (".csv",),
+            csvmarks.read,
+            csvmarks.write,
+            True,
+            regions=False,
+        ),
         Format("qupath", "QuPath GeoJSON", (".geojson", ".json"), qupath.read, qupath.write, True),
         Format(
             "midog",
@@ -78,6 +88,7 @@ FORMATS: Mapping[str, Format] = {
             midog.read_midog,
             midog.write_midog,
             True,
+            regions=False,
         ),
         Format(
             "coco",
@@ -94,6 +105,7 @@ FORMATS: Mapping[str, Format] = {
             challenge.read,
             challenge.write,
             True,
+            regions=False,
         ),
         Format(
             "sliderunner",

@@ -40,6 +40,19 @@ def frame_of(stored: StoredSlide, slide: Slide | None = None) -> SlideFrame:
     )
 
 
+def frame_of_file(slide: Slide) -> SlideFrame:
+    """What formats need to know of a slide that the store does not know yet."""
+    return SlideFrame(
+        name=slide.name,
+        width0=slide.width0,
+        height0=slide.height0,
+        mpp=slide.mpp,
+        bounds=slide.bounds,
+        centre_offset_nm=slide.centre_offset_nm,
+        source=slide.path,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What to export.

@@ -115,6 +115,11 @@ def test_a_slide_that_the_store_does_not_know_is_added_by_an_import(run, slide_f
     table = tmp_path / "points.csv"
     table.write_text("x,y\n50,60\n70,80\n9000,1\n")
     other = tmp_path / "new.sqlite"
+    broken = tmp_path / "broken.xml"
+    broken.write_text("<Annotations>")
+    assert run("import", broken, "--slide", slide_file, "--reader", "A", store=other)[0] == 2
+    with open_store(other) as store:
+        assert (store.slides(), store.readers()) == ([], [])
     arguments = ("import", table, "--slide", slide_file, "--reader", "Ada")
     status, said = run(*arguments, store=other)
     assert status == 2

@@ -9,12 +9,11 @@ from scipy.special import expit, logit
 
 from app.adapting.comparison import Judged
 from app.adapting.request import AdaptRequest
-from core.errors import ModelError
 from models.adapters import MANIFEST
 from models.atypical import load_atypical
 from models.classifier import load_classifier
 from models.device import Device
-from models.registry import read_manifest, shipped, weights_folder
+from models.registry import read_manifest, shipped, ships, weights_folder
 from models.training.adapt_data import Examples
 
 _TINY = 1e-7
@@ -72,12 +71,9 @@ def load_baseline(request: AdaptRequest, device: Device) -> tuple[Baseline | Non
 
 
 def _atypical(request: AdaptRequest, device: Device) -> tuple[Baseline | None, str]:
-    try:
-        head = load_atypical(request.current, device=device)
-    except (ModelError, KeyError) as error:
-        if request.current is not None:
-            raise
-        return None, f"There is no model for atypical mitoses to compare with: {error}"
+    if request.current is None and not ships("atypical"):
+        return None, "There is no model for atypical mitoses to compare with."
+    head = load_atypical(request.current, device=device)
 
     def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         p = np.clip(head.atypical(crops).astype(np.float64), _TINY, 1 - _TINY)

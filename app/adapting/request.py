@@ -61,8 +61,8 @@ class AdaptRequest:
         source: where the labels come from.
         out: folder of the adapter; must not exist yet, or be empty.
         task: what is told apart.
-        targets: what LoRA adapts: the attention only, or the MLP as well. Networks without
-            attention have one set of targets for both.
+        targets: what LoRA adapts: the attention only, or the MLP as well. `attention` is refused
+            for networks without it.
         folds: of the cross-validation, at most one a slide.
         epochs: longest training of `lora` and `full`; early stopping ends it sooner.
         seed: of sampling, augmentation, folds and initialisation.

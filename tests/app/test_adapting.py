@@ -14,13 +14,14 @@ from PIL import Image
 from tinynet import blob_examples, use_tiny_backbone
 
 from app.__main__ import main
-from app.adapting import comparison, engine
+from app.adapting import baseline, comparison, engine
 from app.adapting.baseline import Baseline
 from app.adapting.limits import make_folds
 from app.adapting.request import AdaptRequest, FolderSource
 from core.cancel import Cancelled, CancelToken
-from core.errors import InputError
+from core.errors import InputError, ModelError
 from models import adapters
+from models.atypical import load_atypical
 from models.classifier import load_classifier
 from models.device import pick_device
 from models.training.adapt import Trainer
@@ -173,6 +174,26 @@ def test_a_stopped_adapting_goes_on_to_the_same_adapter(tiny, crops, tmp_path, m
     assert mode == "probe" or 0 < len(steps) < 20
     weights = [(tmp_path / name / adapters.WEIGHTS).read_bytes() for name in ("whole", "parted")]
     assert weights[0] == weights[1]
+
+
+def test_atypical_without_a_model_to_compare_with(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "load_baseline", baseline.load_baseline)
+    monkeypatch.setattr(baseline, "ships", lambda _: False)
+    folder = write_crops(tmp_path / "crops", blob_examples())
+    (folder / "mitosis").rename(folder / "atypical")
+    (folder / "imposter").rename(folder / "normal")
+    report = adapt(request_for(folder, tmp_path / "ours", task="atypical"))
+    assert report.current == ""
+    assert report.row("auroc").shipped is None
+    assert report.row("auroc").difference is None
+    assert any("no model for atypical" in text for text in report.warnings)
+    with pytest.raises(ModelError, match="atypical from normal"):
+        load_classifier(tmp_path / "ours", device=pick_device("cpu"))
+    head = load_atypical(tmp_path / "ours", device=pick_device("cpu"))
+    assert head.atypical(blob_examples().crops()).shape == (72,)
+    # The next one can be compared with it.
+    request = request_for(folder, tmp_path / "next", task="atypical", current=tmp_path / "ours")
+    assert adapt(request).current == "ours"
 
 
 def test_parts_of_another_question_are_not_gone_on_from(tiny, crops, tmp_path):

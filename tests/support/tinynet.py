@@ -43,7 +43,7 @@ def use_tiny_backbone(monkeypatch, entry: Backbone = ENTRY, seed: int = 0) -> No
     monkeypatch.setattr(
         "models.crop_net.build_backbone", lambda e, random=False: TinyBackbone(seed)
     )
-    for module in ("models.classifier", "app.adapting.engine"):
+    for module in ("models.classifier", "models.atypical", "app.adapting.engine"):
         monkeypatch.setattr(f"{module}.backbone", lambda _id: entry, raising=False)
 
 

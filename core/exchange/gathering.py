@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Literal
 
 import shapely
@@ -129,10 +130,14 @@ def _candidates(store: Store, run: RunRecord | None) -> Iterator[tuple[Mark, int
             x0,
             y0,
             label=candidate.label,
-            probability=round(candidate.probability, SCORE_DECIMALS),
-            score=round(candidate.detector_score, SCORE_DECIMALS),
+            probability=_score(candidate.probability),
+            score=_score(candidate.detector_score),
         )
         yield mark, candidate.point_id
+
+
+def _score(value: float) -> float | None:
+    return round(value, SCORE_DECIMALS) if isfinite(value) else None
 
 
 def _rounded(x0: float, y0: float) -> tuple[float, float]:

@@ -168,17 +168,7 @@ def make_plan(
     if chosen and mpp is None:
         raise PixelSizeError("The slide has no µm per pixel.", "Set it before you take in figures.")
     keys = {} if mpp is None else _match([mark for mark, _ in chosen], figures0, mpp)
-    verdicts: list[NewVerdict] = []
-    places0: list[tuple[float, float]] = []
-    known = matched = 0
-    for row, (mark, verdict) in enumerate(chosen):
-        key = keys.get(row)
-        if key is not None and said(key) == verdict:
-            known += 1
-            continue
-        matched += key is not None
-        places0.append((mark.x0, mark.y0) if key is None else figures0[key])
-        verdicts.append(with_value(_target(mark, key), verdict))
+    verdicts, places0, matched, known = _verdicts(chosen, keys, figures0, said)
     drawn, same, region_notes = _new_regions(marks.outlines, regions)
     notes = (*marks.notes, *notes, *region_notes)
     if not (verdicts or drawn or known or same):
@@ -204,6 +194,27 @@ def make_plan(
         known + same,
         notes,
     )
+
+
+def _verdicts(
+    chosen: Sequence[tuple[Mark, Verdict]],
+    keys: Mapping[int, int],
+    figures0: Mapping[int, tuple[float, float]],
+    said: Callable[[int], str],
+) -> tuple[list[NewVerdict], list[tuple[float, float]], int, int]:
+    """The verdicts to give and their places, how many are of figures, and how many are known."""
+    verdicts: list[NewVerdict] = []
+    places0: list[tuple[float, float]] = []
+    known = matched = 0
+    for row, (mark, verdict) in enumerate(chosen):
+        key = keys.get(row)
+        if key is not None and said(key) == verdict:
+            known += 1
+            continue
+        matched += key is not None
+        places0.append((mark.x0, mark.y0) if key is None else figures0[key])
+        verdicts.append(with_value(_target(mark, key), verdict))
+    return verdicts, places0, matched, known
 
 
 def _match(

@@ -340,6 +340,32 @@ def test_places_off_the_slide_are_named(tmp_path):
     )
 
 
+def test_an_id_that_occurs_twice_is_taken_once(tmp_path):
+    path = save(tmp_path, "x,y,uuid\n1,2,a\n3,4,a\n5,6,b\n")
+    found = read("csv", path)
+    assert [mark.uuid for mark in found.marks] == ["a", "", "b"]
+    assert found.notes == ("ids that occurred before, not taken again: 1",)
+
+
+def test_outlines_are_mended_or_left_out(tmp_path):
+    def polygon(*places):
+        return feature({"type": "Polygon", "coordinates": [[*places]]})
+
+    bow = polygon([0, 0], [40, 40], [40, 0], [0, 40], [0, 0])
+    off = polygon([9000, 0], [9900, 0], [9900, 900], [9000, 0])
+    line = polygon([0, 0], [5, 5], [0, 0])
+    nan = polygon([0, 0], [5, None], [9, 9], [0, 0])
+    found = read("qupath", save(tmp_path, [bow, off, line, nan]))
+    (outline,) = found.outlines
+    assert outline.polygon0.is_valid
+    assert outline.polygon0.area == 800
+    assert found.notes == (
+        "marks of file off the slide, left out: 1, at (9600, 300)",
+        "outlines without three corners passed over: 2",
+        "self-intersecting outlines mended: 1",
+    )
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
 def test_tables_and_json_in_other_encodings(tmp_path, encoding):
     path = save(tmp_path, "x,y,class,reader,verdict\n10,20,,Zoë,mitosis\n".encode(encoding))

@@ -139,6 +139,11 @@ class _Adapting:
         folds = make_folds(examples, self._request.folds, self._request.seed)
         embeddings = self._embed(examples)
         logits, epochs, clock = self._held_out_logits(examples, folds, embeddings)
+        if self._request.mode != "probe" and not _final_epochs(epochs):
+            self._warnings.append(
+                "In most folds no epoch was better than the probe that a training starts from: "
+                "the adapter judges as that probe does."
+            )
         report, fitted = self._compare(loaded, folds, logits, base)
         model, training = self._final(examples, embeddings, epochs, clock)
         return self._save(model, loaded, fitted, report, training)
@@ -273,7 +278,7 @@ class _Adapting:
             probe.put_on(network.mitosis_head)
             clock.tell("training", clock.total)
             return adapters.prepare(network, "probe"), training | {"l2": probe.l2}
-        n_epochs = math.floor(float(np.median(epochs)) + 0.5)
+        n_epochs = _final_epochs(epochs)
         model = self._start(examples, embeddings)
         a_fold = clock.total // (len(epochs) + 1)
         clock.total = a_fold * len(epochs) + n_epochs * self._settings.steps(len(examples))
@@ -366,6 +371,11 @@ class _Adapting:
         self._parts.publish()
         self._progress(AdaptProgress("saving", 1, 1, 0.0))
         return replace(report, seconds=round(time.monotonic() - self._started, 1))
+
+
+def _final_epochs(best: list[int]) -> int:
+    """Epochs of the final training: the median of the folds' best, halves upward."""
+    return math.floor(float(np.median(best)) + 0.5)
 
 
 class _Head:

@@ -196,6 +196,16 @@ def test_atypical_without_a_model_to_compare_with(tiny, tmp_path, monkeypatch):
     assert adapt(request).current == "ours"
 
 
+def test_a_training_that_never_helps_is_said(tiny, crops, tmp_path, monkeypatch):
+    losses = iter(range(100))
+    monkeypatch.setattr(Trainer, "held_out_loss", lambda *_: next(losses))
+    report = adapt(request_for(crops, tmp_path / "ours", mode="lora", folds=2))
+    assert any("better than the probe" in text for text in report.warnings)
+    manifest = json.loads((tmp_path / "ours" / adapters.MANIFEST).read_text("utf-8"))
+    assert manifest["training"]["epochs"] == 0
+    assert manifest["training"]["best_epochs"] == [0, 0]
+
+
 def test_parts_of_another_question_are_not_gone_on_from(tiny, crops, tmp_path):
     token = CancelToken()
     request = request_for(crops, tmp_path / "ours")

@@ -14,6 +14,7 @@ from app.commands.exchange import export, import_
 from app.commands.models import models_app
 from app.commands.protocols import protocols_app
 from app.commands.report import report
+from app.commands.self_test import self_test
 from app.commands.store import store_app
 from app.commands.train import train_app
 from app.own_protocols import start_commands
@@ -35,6 +36,7 @@ app.command("evaluate")(evaluate)
 app.command("compare")(compare_readers)
 app.command("demo")(demo)
 app.command("report")(report)
+app.command("self-test")(self_test)
 app.command("export")(export)
 app.command("import")(import_)
 app.add_typer(train_app, name="train")

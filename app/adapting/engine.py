@@ -130,6 +130,7 @@ class _Adapting:
 
     def run(self) -> AdaptReport:
         """All parts."""
+        network = self._network()  # first: weights that are not there are said at once
         base, note = load_baseline(self._request, self._device)
         self._warnings += [note] if note else []
         tile_px = tile_side(self._crop_px, 0 if base is None else base.crop_px)
@@ -137,7 +138,7 @@ class _Adapting:
         examples = loaded.examples
         self._parts.open(self._question(examples))
         folds = make_folds(examples, self._request.folds, self._request.seed)
-        embeddings = self._embed(examples)
+        embeddings = self._embed(network, examples)
         logits, epochs, clock = self._held_out_logits(examples, folds, embeddings)
         if self._request.mode != "probe" and not _final_epochs(epochs):
             self._warnings.append(
@@ -170,11 +171,11 @@ class _Adapting:
         torch.manual_seed(self._request.seed)  # of the head's start
         return CropNet(self._entry)
 
-    def _embed(self, examples: Examples) -> NDArray[np.float32]:
+    def _embed(self, network: CropNet, examples: Examples) -> NDArray[np.float32]:
         """Embeddings (N, dim) of all crops: for the probe, and for where the head starts."""
         cache = embedding_cache()
         embedder = Embedder(
-            self._network(), self._entry, self._device, quarter_turns=self._turns, cache=cache
+            network, self._entry, self._device, quarter_turns=self._turns, cache=cache
         )
         started, total = time.monotonic(), len(examples)
 

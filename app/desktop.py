@@ -12,11 +12,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from PySide6.QtCore import QCoreApplication, QDateTime, QEventLoop, QLocale, QObject, Slot
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 
 from app import __version__
@@ -222,6 +224,8 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
     assert isinstance(application, QApplication)
     application.setApplicationName("Mitoscope")
     application.setApplicationVersion(__version__)
+    application.setDesktopFileName("mitoscope")  # by it Wayland finds name and icon
+    application.setWindowIcon(QIcon(str(files("resources") / "icons" / "mitoscope-256.png")))
     with ExitStack() as stack:
         log_path = desktop_log_file()
         handler, aliases, log_note = start_logging(log_path)

@@ -242,6 +242,20 @@ def hotspot(
     run(points, repeats=rounds, as_json=as_json)
 
 
+@benchmark_app.command("exchange")
+def exchange(
+    points: Annotated[int, typer.Option(min=1, help="Made up, on one slide.")] = 100_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Writing and reading many points in every format, and taking them into a store."""
+    from app.benchmarks.exchange import measure_exchange
+
+    rows, taking = measure_exchange(points)
+    show("Exchange formats", [*rows, taking] if as_json else rows, as_json=as_json)
+    if not as_json:
+        show("Taking in", [taking], as_json=False)
+
+
 benchmark_app.command("classify")(benchmark_models.classify)
 benchmark_app.command("verdict-order")(benchmark_models.verdict_order)
 benchmark_app.command("adapt-speed")(benchmark_models.adapt_speed)

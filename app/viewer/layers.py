@@ -199,11 +199,6 @@ class LayerStack(QObject):
         self.visibility_changed.emit(name)
         self.changed.emit()
 
-    @Slot(str)
-    def toggle(self, name: str) -> None:
-        """Show a hidden layer, hide a shown one."""
-        self.set_visible(name, not self.layer(name).visible)
-
     def set_density_opacity(self, opacity: float) -> None:
         """How strongly the density covers the tissue, 0 to 1."""
         self.density.opacity = opacity

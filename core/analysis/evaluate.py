@@ -148,12 +148,6 @@ class Curve:
             return nan
         return self._recall_within(self.tp + self.fp, rate * self.area_mm2)
 
-    def recall_at_fp_per_mm2(self, rate: float) -> float:
-        """Recall of the longest list with at most `rate` false positives per mm²."""
-        if self.area_mm2 is None:
-            return nan
-        return self._recall_within(self.fp, rate * self.area_mm2)
-
     def recall_at_fp_per_file(self, rate: float) -> float:
         """Recall of the longest list with at most `rate` false positives per file on average."""
         return self._recall_within(self.fp, rate * self.n_files)

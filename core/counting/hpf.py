@@ -4,7 +4,7 @@ The area of a field is π (field number / 2 / magnification)², as in Pathologic
 your microscope's HPF": field number 22 at 40x is 0.55 mm across and 0.238 mm².
 """
 
-from math import isfinite, pi, sqrt
+from math import isfinite, pi
 
 from core.errors import InputError
 
@@ -33,8 +33,3 @@ def field_area_mm2(field_number_mm: float, objective: float) -> float:
 def circle_area_mm2(diameter_mm: float) -> float:
     """Area in mm² of a round field of this diameter."""
     return pi * (diameter_mm / 2) ** 2
-
-
-def diameter_of_area_mm(area_mm2: float) -> float:
-    """Diameter in mm of a round field of this area."""
-    return 2 * sqrt(area_mm2 / pi)

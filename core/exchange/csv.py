@@ -6,7 +6,6 @@ an apostrophe; numbers are written as numbers, negative ones too.
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -289,11 +288,6 @@ def summary_values(row: SummaryRow) -> dict[str, Any]:
     """The summary as JSON-able values under the names of the CSV's columns."""
     values = {field.name: getattr(row, field.name) for field in fields(row)}
     return {name: _json_value(value) for name, value in values.items()}
-
-
-def summary_json(row: SummaryRow) -> str:
-    """The summary as one JSON object, indented, characters as they are."""
-    return json.dumps(summary_values(row), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def guarded(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from deskviews import MPP, RoomStub, area, count, desk_view
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QMouseEvent, QPainter
-from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+from reading_room import LONG_MS, asked
 
 from app.panels.count import CountPanel
 from app.panels.count_certainty import percent
@@ -37,18 +37,6 @@ PROTOCOLS = load_protocols() | {RATE.id: RATE, SETS.id: SETS}
 @pytest.fixture(autouse=True)
 def small_rules(monkeypatch):
     monkeypatch.setattr("core.counting.protocols._current", Catalogue(PROTOCOLS))
-
-
-@pytest.fixture(scope="module")
-def slide_file(tmp_path_factory):
-    return small_slide(tmp_path_factory.mktemp("slides") / "s.tif")
-
-
-@pytest.fixture
-def room(qtbot, tmp_path, slide_file):
-    room = open_room(qtbot, tmp_path, slide_file)
-    yield room
-    close_room(room)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from desktops import guard_gui_thread
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
-from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+from reading_room import LONG_MS, asked, close_room, open_room
 
 from app.bridge import GuiBridge
 from app.panels.checklist import Checklist
@@ -26,18 +26,6 @@ PROTOCOLS = load_protocols() | {BREAST.id: BREAST}
 def one_mm2(monkeypatch):
     """Breast counted in 1 mm², as the laboratory of these tests chose."""
     monkeypatch.setattr("core.counting.protocols._current", Catalogue(PROTOCOLS))
-
-
-@pytest.fixture(scope="module")
-def slide_file(tmp_path_factory):
-    return small_slide(tmp_path_factory.mktemp("slides") / "s.tif")
-
-
-@pytest.fixture
-def room(qtbot, tmp_path, slide_file):
-    room = open_room(qtbot, tmp_path, slide_file)
-    yield room
-    close_room(room)
 
 
 @pytest.fixture
@@ -255,7 +243,7 @@ def test_the_dialog_repeats_what_is_signed(qtbot, room, panel):
     panel.sign()
     dialog = visible(panel, SignDialog)
     texts = " | ".join(child.text() for child in dialog.findChildren(type(panel.source)))
-    for part in ("Ada", "s.tif", "6 in 1.00 mm²", "0.98 µm, typed", "score 2 (4-7)"):
+    for part in ("Ada", "Smith.tif", "6 in 1.00 mm²", "0.98 µm, typed", "score 2 (4-7)"):
         assert part in texts
     assert "not read from the file" in texts
     assert "Not ticked" in texts
@@ -311,7 +299,7 @@ def test_the_slides_of_the_case_are_ranked_and_opened(
     )
     qtbot.waitUntil(lambda: len(panel.place.case.spots) == 2, timeout=LONG_MS)
     rows = [panel.place.case.list.item(n).text() for n in range(2)]
-    assert rows == ["up to 6   –   cd.svs", "up to 5   –   s.tif"]
+    assert rows == ["up to 6   –   cd.svs", "up to 5   –   Smith.tif"]
     opened = []
     monkeypatch.setattr(room, "open", opened.append)
     for n in (1, 0):

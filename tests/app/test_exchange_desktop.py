@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from desktops import guard_gui_thread
 from PySide6.QtWidgets import QDialog, QFileDialog
-from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+from reading_room import LONG_MS, asked, small_slide
 from shiboken6 import isValid
 
 from app.exchange import desktop
@@ -18,18 +18,6 @@ from core.exchange.gathering import Choice
 from core.exchange.marks import Mark, SlideFrame, SlideMarks
 
 OPENED: list[QDialog] = []
-
-
-@pytest.fixture(scope="module")
-def slide_file(tmp_path_factory):
-    return small_slide(tmp_path_factory.mktemp("slides") / "Smith.tif")
-
-
-@pytest.fixture
-def room(qtbot, tmp_path, slide_file):
-    room = open_room(qtbot, tmp_path, slide_file)
-    yield room
-    close_room(room)
 
 
 @pytest.fixture

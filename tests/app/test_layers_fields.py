@@ -58,7 +58,7 @@ def test_panel_shows_and_hides_layers(qtbot):
     qtbot.addWidget(panel)
     panel.box("candidates").click()
     assert not stack.candidates.visible
-    stack.toggle("candidates")
+    stack.set_visible("candidates", not stack.layer("candidates").visible)
     assert panel.box("candidates").isChecked()
     assert not panel.opacity_slider.isEnabled()
     panel.box("density").click()

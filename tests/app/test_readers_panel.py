@@ -2,23 +2,11 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+from reading_room import LONG_MS, asked
 
 from app.panels.agreement import AgreementDialog
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.readers import ReadersPanel
-
-
-@pytest.fixture(scope="module")
-def slide_file(tmp_path_factory):
-    return small_slide(tmp_path_factory.mktemp("slides") / "s.tif")
-
-
-@pytest.fixture
-def room(qtbot, tmp_path, slide_file):
-    room = open_room(qtbot, tmp_path, slide_file)
-    yield room
-    close_room(room)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import threading
 import pytest
 from desktops import guard_gui_thread
 from PySide6.QtWidgets import QFileDialog
-from reading_room import LONG_MS, asked, close_room, open_room, small_slide
+from reading_room import LONG_MS, asked, close_room, open_room
 
 from app.__main__ import main
 from app.panels.sign import sign_as_shown
@@ -15,18 +15,6 @@ from core.exchange.report.model import DRAFT
 from core.laboratory import Laboratory
 from core.slides.synthetic import render_demo_slide
 from core.store import open_store
-
-
-@pytest.fixture(scope="module")
-def slide_file(tmp_path_factory):
-    return small_slide(tmp_path_factory.mktemp("slides") / "Smith.tif")
-
-
-@pytest.fixture
-def room(qtbot, tmp_path, slide_file):
-    room = open_room(qtbot, tmp_path, slide_file)
-    yield room
-    close_room(room)
 
 
 @pytest.fixture

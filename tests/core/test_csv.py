@@ -18,7 +18,7 @@ from core.exchange.csv import (
     SummaryRow,
     candidate_rows,
     guarded,
-    summary_json,
+    summary_values,
     write_candidates,
     write_summary,
 )
@@ -109,7 +109,7 @@ def test_summary_names_every_origin(tmp_path):
 
 
 def test_json_has_the_same_fields_and_plain_values():
-    values = json.loads(summary_json(replace(SUMMARY, per_mm2_high=float("inf"))))
+    values = json.loads(json.dumps(summary_values(replace(SUMMARY, per_mm2_high=float("inf")))))
     assert values["slide"] == SUMMARY.slide
     assert values["mitoses"] == 14
     assert values["protocol_verified"] is True

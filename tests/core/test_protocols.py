@@ -6,7 +6,6 @@ import pytest
 
 from core.counting.hpf import (
     circle_area_mm2,
-    diameter_of_area_mm,
     field_area_mm2,
     field_diameter_mm,
 )
@@ -206,7 +205,6 @@ def test_a_diameter_without_a_row_and_a_rule_without_diameters_are_refused(diame
 )
 def test_the_field_follows_from_field_number_and_objective(number, area):
     assert field_area_mm2(number, 40) == pytest.approx(area, abs=5e-4)
-    assert diameter_of_area_mm(field_area_mm2(number, 40)) == pytest.approx(number / 40)
     assert field_diameter_mm(number, 40) == number / 40
     for bad in (0, -1, math.inf, math.nan):
         with pytest.raises(InputError, match="not possible"):

@@ -23,7 +23,7 @@ from scipy.special import expit
 from app.training.out_of_fold import propose
 from core.cancel import CancelToken
 from core.errors import InputError
-from core.reading.teaching import teaching_order
+from core.reading.teaching import doubtful_order, teaching_order
 from models.crop_net import CropNet
 from models.device import Device
 from models.embeddings import Embedder, EmbeddingCache
@@ -106,7 +106,13 @@ def _likely(
 def _unsure(
     _pool: Pool, p: NDArray[np.float32], said: NDArray[np.int64], _rng: np.random.Generator
 ) -> Rows:
-    return teaching_order(p, None, said, threshold=_count_threshold(p))
+    return doubtful_order(p, None, said, threshold=_count_threshold(p))
+
+
+def _diverse(
+    pool: Pool, p: NDArray[np.float32], said: NDArray[np.int64], _rng: np.random.Generator
+) -> Rows:
+    return doubtful_order(p, pool.embedding, said, threshold=_count_threshold(p))
 
 
 def _teaching(
@@ -127,7 +133,8 @@ ORDERS: dict[str, Order] = {
     "random": _random,
     "most likely first": _likely,
     "uncertain": _unsure,
-    "uncertain and diverse": _teaching,
+    "uncertain and diverse": _diverse,
+    "by turns with random": _teaching,
 }
 
 

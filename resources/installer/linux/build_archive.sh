@@ -12,7 +12,7 @@ trap 'rm -rf "$licences"' EXIT
 cp "$root/LICENSE" "$root/resources/weights/LICENSE-WEIGHTS.md" "$licences"
 # Everybody may read it, its owner may delete it again, and the owner's name stays here.
 tar --create --owner=0 --group=0 --mode=u+w,go+r --sort=name \
-  --transform="s,^\./,$name/," --exclude-vcs \
+  --transform="flags=rSh;s,^\.,$name," \
   --directory="$frozen" . --directory="$licences" ./LICENSE ./LICENSE-WEIGHTS.md |
   zstd --quiet -T0 -"${MITOSCOPE_ZSTD:-6}" --force -o "$out/$name.tar.zst"
 echo "$out/$name.tar.zst"

@@ -13,11 +13,14 @@ libc=$(ldd --version | sed -n '1s/.* //p')
 
 # Beside the result: hard links instead of a second copy of some gigabytes.
 stage=$(mktemp -d "$out/deb.XXXXXX")
-trap 'chmod -R u+w "$stage"; rm -rf "$stage"' EXIT
+# Only folders: the files are the frozen folder's own, by hard links.
+trap 'find "$stage" -type d -exec chmod u+w {} +; rm -rf "$stage"' EXIT
 chmod 755 "$stage"
 place() { install -D -m "$1" "$2" "$stage/$3"; }
 mkdir -p "$stage/opt" "$stage/usr/bin" "$stage/DEBIAN"
-cp -al "$frozen" "$stage/opt/mitoscope" 2>/dev/null || cp -a "$frozen" "$stage/opt/mitoscope"
+link=--link
+[ "$(stat -c %d "$frozen")" = "$(stat -c %d "$stage")" ] || link=--  # another file system: copies
+cp -a $link "$frozen" "$stage/opt/mitoscope"
 ln -s ../../opt/mitoscope/mitoscope "$stage/usr/bin/mitoscope"
 place 644 "$here/mitoscope.desktop" usr/share/applications/mitoscope.desktop
 place 644 "$here/mitoscope-mime.xml" usr/share/mime/packages/mitoscope.xml

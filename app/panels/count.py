@@ -167,7 +167,7 @@ class CountPanel(QWidget):
         self.analyse.setVisible(count is not None and view.run is None)
         self.body.setVisible(count is not None)
         if count is not None and area is not None:
-            self._show_count(area, count)
+            self._show_count(area, count, analysed=view.run is not None)
         self.place.case.show_view(view)
         self._show_tissue(view, locked=signed is not None)
         self._show_signature(view)
@@ -183,10 +183,10 @@ class CountPanel(QWidget):
             return self.tr("Not analysed yet: only what was placed by hand is counted.")
         return ""
 
-    def _show_count(self, area: AreaView, count: CountView) -> None:
-        self.source.setText(self.tr("Source: {0}").format(count.protocol.source))
+    def _show_count(self, area: AreaView, count: CountView, *, analysed: bool) -> None:
+        self.source.setText(signs(self.tr("Source: {0}").format(count.protocol.source)))
         self.unverified.text.setText(signs(count.protocol.doubt))
-        self.number.show_count(area, count)
+        self.number.show_count(area, count, analysed=analysed)
         self.place.show_count(area, count)
 
     def _show_tissue(self, view: DeskView, *, locked: bool) -> None:

@@ -20,7 +20,7 @@ class CountCertainty(QWidget):
     """Three lines that keep their place while a reader reviews, and the rest folded away.
 
     Signals:
-        figures_requested: tuple of keys of figures whose verdicts would settle the category.
+        figures_requested: tuple with the key of the first figure whose verdict is asked for.
     """
 
     figures_requested = Signal(object)
@@ -30,6 +30,7 @@ class CountCertainty(QWidget):
         self.expected, self.elsewhere, self.left = QLabel(), QLabel(), QLabel()
         self.settling = label(faint=True)
         self.settle = QPushButton(self.tr("Show"))
+        self.settle.setToolTip(self.tr("The first of them; after its verdict, the next"))
         self.settle.clicked.connect(self._ask)
         self._keys: tuple[int, ...] = ()
         self.near_border = Note("warning")
@@ -88,9 +89,9 @@ class CountCertainty(QWidget):
         column.addWidget(self.fold)
         column.addWidget(self.folded)
 
-    def show_count(self, count: CountView) -> None:
-        """Show how sure a count is."""
-        sure = count.statistics
+    def show_count(self, count: CountView, *, analysed: bool = True) -> None:
+        """Show how sure a count is; before the first analysis there is nothing to expect."""
+        sure = count.statistics if analysed else None
         self.setVisible(sure is not None)
         if sure is None:
             return
@@ -112,7 +113,7 @@ class CountCertainty(QWidget):
     def _elsewhere(self, sure: CountStatistics) -> str:
         if sure.elsewhere is None:
             return "–"
-        share = percent(sure.elsewhere)
+        share = percent(max(sure.elsewhere, 1e-9))  # rounded to nothing, it is still possible
         near = sure.category.near_border
         return self.tr("{0}, near a border").format(share) if near else share
 
@@ -168,7 +169,8 @@ class CountCertainty(QWidget):
 
     @Slot()
     def _ask(self) -> None:
-        self.figures_requested.emit(self._keys)
+        # One at a time: with all of them selected, one key would give all their verdicts unseen.
+        self.figures_requested.emit(self._keys[:1])
 
 
 def signs(text: str) -> str:

@@ -56,8 +56,8 @@ class CountNumber(QWidget):
         for part in below:
             column.addWidget(part)
 
-    def show_count(self, area: AreaView, count: CountView) -> None:
-        """Show a count."""
+    def show_count(self, area: AreaView, count: CountView, *, analysed: bool = True) -> None:
+        """Show a count, and where candidates were looked for, how sure it is."""
         tally, interval = count.tally, count.interval
         self.number.setText(str(tally.mitoses))
         self.per_area.setText(self.tr("in {0} mm²").format(f"{interval.area_mm2:.2f}"))
@@ -70,18 +70,20 @@ class CountNumber(QWidget):
         self.value.setVisible(own_unit and not differs(area))
         self.confirmed.show_number(tally.confirmed)
         self.unreviewed.show_number(tally.unreviewed)
-        self._show_provisional(tally.unreviewed)
+        self._show_provisional(tally.mitoses, tally.unreviewed)
         self.atypical.show_number(tally.atypical)
         self._show_category(count)
-        self.certainty.show_count(count)
+        self.certainty.show_count(count, analysed=analysed)
 
-    def _show_provisional(self, unreviewed: int) -> None:
+    def _show_provisional(self, mitoses: int, unreviewed: int) -> None:
         """What nobody looked at is not shown like a result."""
-        self.provisional.setText(
-            self.tr("Provisional: {0} of these rest on the model alone.").format(unreviewed)
-            if unreviewed
-            else self.tr("Each of these was looked at.")
-        )
+        if unreviewed:
+            text = self.tr("Provisional: {0} of these rest on the model alone.").format(unreviewed)
+        elif mitoses:
+            text = self.tr("Each of these was looked at.")
+        else:
+            text = self.tr("No mitosis in the count area.")
+        self.provisional.setText(text)
         self.number.setEnabled(unreviewed == 0)  # faint
 
     def _show_category(self, count: CountView) -> None:

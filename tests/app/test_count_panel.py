@@ -329,6 +329,8 @@ def test_without_a_run_it_says_so_and_offers_the_analysis(qtbot, tmp_path, slide
     qtbot.addWidget(panel)
     panel.show()
     assert "Not analysed yet" in panel.trouble.text.text()
+    assert not panel.number.certainty.isVisible()  # nobody looked: nothing is to be expected
+    assert panel.number.provisional.text() == "No mitosis in the count area."
     with qtbot.waitSignal(panel.analysis_requested):
         panel.analyse.click()
     assert not panel.calibrate.isVisible()

@@ -20,6 +20,8 @@ from core.reading.view import AreaView, DeskView, SpotView
 TEN_FIELDS_MM2 = (1.2, 3.0)
 WHO_FIELD_MM2 = 0.2
 _BADGE_PX = 9.0
+# Of a badge with its words.
+_BADGE_WIDTH_PX = 110.0
 
 
 class CountAreaLayer:
@@ -136,7 +138,7 @@ def paint_area(
     if 0 <= box.top() <= transform.height_px and text:
         corner = min(_corners(path), key=lambda at: (round(at.y()), at.x()))
         if apart:  # on the upper left of all parts: hot spots are named on the upper right
-            corner = min(_corners(path), key=lambda at: at.x() + at.y())
+            corner = min(_corners(path), key=lambda at: at.x() + at.y()) - QPointF(0, 8)
         x = min(max(corner.x() - 1, 4.0), transform.width_px - 90.0)
         paint_label(painter, QPointF(x, max(corner.y() - 4, 22.0)), text)
 
@@ -175,6 +177,8 @@ class HotSpotLayer:
             if not here:
                 stroke(painter, path, Style(MARKS.hot_spot, 1.5))
             corner = max(_corners(path), key=lambda at: at.x() - at.y())
+            if 0 <= corner.x() <= transform.width_px:  # its words stay in the view
+                corner.setX(min(corner.x(), transform.width_px - _BADGE_WIDTH_PX))
             self._badge(painter, corner, str(rank), str(spot.mitoses))
 
     def _is_area(self, spot: SpotView, transform: ViewTransform) -> bool:

@@ -132,7 +132,7 @@ def categorise(
     if protocol.fixed_area and area_mm2 != protocol.area_mm2:
         reason = (
             f"{counted_area_mm2:.3g} mm² were counted; the categories hold for "
-            f"{protocol.area_mm2:g} mm² only and are not rescaled."
+            f"{protocol.area_mm2:.4g} mm² only and are not rescaled."
         )
         return Categorisation(value, protocol.unit, None, reason, (), False)
     low, high = (end * protocol.unit_mm2 / area_mm2 for end in (interval.low, interval.high))

@@ -173,22 +173,24 @@ def scaling_figure(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     tests = sorted({(r.train_on, r.test) for r in rows}, key=lambda t: (t[0], t[1] != HELD_OUT, t))
-    columns = min(3, len(tests))
+    columns = 2 if len(tests) == 4 else min(3, len(tests))
     lines = -(-len(tests) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.4 * lines), layout="constrained")
+    judges = sorted({(r.model, r.mode) for r in rows})
+    figure = Figure(figsize=(4.2 * columns, 3.2 * lines + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for axis, (train_on, test) in zip(axes.flat, tests, strict=False):
         mine = [r for r in rows if (r.train_on, r.test) == (train_on, test)]
-        for model, mode in sorted({(r.model, r.mode) for r in mine}):
+        for number, (model, mode) in enumerate(judges):
             curve = sorted(
                 (r for r in mine if (r.model, r.mode) == (model, mode)), key=lambda r: r.fraction
             )
             x = np.array([100 * r.fraction for r in curve])
             y = np.array([r.auroc for r in curve])
             spread = np.nan_to_num([r.auroc_sd for r in curve])
-            (line,) = axis.plot(x, y, marker="o", markersize=3, label=f"{model}, {mode}")
-            axis.fill_between(x, y - spread, y + spread, color=line.get_color(), alpha=0.15)
+            colour = f"C{number}"  # the same in every panel
+            axis.plot(x, y, marker="o", markersize=3, color=colour, label=f"{model}, {mode}")
+            axis.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15)
         axis.set_xscale("log")
         axis.set_xticks(sorted({100 * r.fraction for r in mine}), minor=False)
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -200,8 +202,9 @@ def scaling_figure(path: Path, rows: Sequence[Row]) -> None:
         axis.set_visible(False)
     for axis in axes[:, 0]:
         axis.set_ylabel("AUROC")
-    axes.flat[0].legend(fontsize=7, loc="lower right")
-    figure.savefig(path, dpi=110)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(judges))
+    figure.savefig(path, dpi=90)
 
 
 def matrix_figure(path: Path, rows: Sequence[Row]) -> bool:

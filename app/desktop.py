@@ -253,6 +253,7 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
         desktop.back_up()
         if slides:
             desktop.open([path.absolute() for path in slides])
+        desktop.window.first_start.begin()
         # Ctrl-C in the terminal ends at once: Python's own handler would wait for the next event.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         status = application.exec()

@@ -76,6 +76,9 @@ class Menus(QObject):
         self.reset_layout = window_menu.addAction(_tr("Usual layout"))
         help_menu = bar.addMenu(_tr("&Help"))
         help_menu.addAction(actions["help.keys"])
+        no_role = QAction.MenuRole.NoRole
+        self.workflow = self._own(help_menu, _tr("Daily workflow"), no_role)
+        self.welcome = self._own(help_menu, _tr("Welcome and licences…"), no_role)
         self.about = self._own(help_menu, _tr("About Mitoscope"), QAction.MenuRole.AboutRole)
 
     def show_recent(self, paths: Sequence[str], *, hidden: bool) -> None:

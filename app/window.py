@@ -15,6 +15,7 @@ from app.adapter_maker import AdapterMaker
 from app.dialogs import AboutDialog, choose_slides, versions
 from app.docks import Docks
 from app.exchange.desktop import Exchange
+from app.first_start import FirstStart
 from app.idle import IdleWatch
 from app.listing import ListedCase
 from app.logs import Aliases
@@ -93,6 +94,7 @@ class Window(QMainWindow):
         self.docks = Docks(self, self._panels())
         self.menus = Menus(self, self.actions_by_id, self.docks.docks)
         wire(self)
+        self.first_start = FirstStart(self)
         Panes(self.viewing.canvas, self.gallery.grid, self.docks, self.actions_by_id)
         self._connect()
         self.setAcceptDrops(True)
@@ -380,6 +382,7 @@ class Window(QMainWindow):
         self.viewing.let_go()
         self.gallery.shutdown()
         self.reports.shutdown()
+        self.first_start.shutdown()
 
     def finish(self) -> None:
         """Close for good."""

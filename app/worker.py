@@ -151,6 +151,24 @@ class AnalysisWorker(QObject):
         self._next()
         self.queue_changed.emit(self.queue)
 
+    def ask_device(self, name: str, done: Callable[[DeviceNews], None]) -> None:
+        """Find out where networks would run, once the thread is free; torch is imported there.
+
+        Args:
+            name: of the settings: `auto`, `cuda`, `mps` or `cpu`.
+            done: runs in the GUI thread; where that device is not there, the news name none.
+        """
+
+        def look() -> DeviceNews:
+            from models.device import pick_device
+
+            device = pick_device(name)
+            return DeviceNews(device.kind, device.why)
+
+        self._thread.submit(
+            look, done, lambda error: done(DeviceNews("", f"{error.message} {error.hint}"))
+        )
+
     def start(self, request: RunRequest) -> None:
         """Analyse a slide as soon as those before it are done; a slide waits at most once."""
         if self._closed or any(request.slide_id == other.slide_id for other in self.queue):

@@ -54,6 +54,8 @@ class Settings:
         icc: whether the slide's colour profile is applied on the screen.
         brightness, contrast, gamma: of the screen's picture; 0, 1, 1 is unchanged.
         window, layout: Qt's geometry and dock layout, base64.
+        notice_accepted: when the research-use notice was accepted, ISO 8601 in UTC; empty: never.
+        notice_version: of Mitoscope at that time.
     """
 
     theme: str = "system"
@@ -75,6 +77,8 @@ class Settings:
     gamma: float = 1.0
     window: str = ""
     layout: str = ""
+    notice_accepted: str = ""
+    notice_version: str = ""
 
 
 def load_settings(path: Path) -> tuple[Settings, str]:

@@ -96,6 +96,9 @@ def test_the_program_runs_shows_a_fault_goes_on_and_ends_in_order(tmp_path):
     blob_slide(tmp_path / "slide.tif", 900, 700, count=3, margin0=150)
     home = {name: str(tmp_path / name) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
     home["XDG_STATE_HOME"] = str(tmp_path / "state")
+    settings = tmp_path / "XDG_CONFIG_HOME" / "mitoscope" / "settings.json"
+    settings.parent.mkdir(parents=True)  # of a reader who was welcomed before
+    settings.write_text('{"notice_accepted": "2026-01-02T03:04:05+00:00"}')
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, tmp_path / "slide.tif"],
         env=os.environ | home | {"QT_QPA_PLATFORM": "offscreen"},

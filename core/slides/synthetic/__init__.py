@@ -7,6 +7,7 @@ scored on it. To tune it to a model's scores would make the demo's recall and pr
 
 import dataclasses
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def render_demo_slide(
     plan: TissuePlan | None = None,
     threads: int = 2,
     token: CancelToken | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DemoTruth:
     """Render the demo slide: a pyramidal tiled JPEG TIFF that OpenSlide opens with its mpp.
 
@@ -70,6 +72,7 @@ def render_demo_slide(
         plan: densities; its `side_mm` gives way to the argument's.
         threads: painting threads; the picture does not depend on them.
         token: stops the work between strips.
+        progress: told how many strips are painted, and how many there are.
 
     Raises:
         SlideError: the file cannot be written.
@@ -82,7 +85,7 @@ def render_demo_slide(
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
             raw = Path(folder) / "picture.raw"
-            _write_raw(raw, scene, side, threads, token or CancelToken())
+            _write_raw(raw, scene, side, threads, token or CancelToken(), progress)
             picture = np.memmap(raw, np.uint8, "r", shape=(side, side, 3))
             write_pyramid(path, picture, mpp, threads=threads)
             del picture
@@ -99,7 +102,14 @@ def render_demo_slide(
     )
 
 
-def _write_raw(raw: Path, scene: Scene, side: int, threads: int, token: CancelToken) -> None:
+def _write_raw(
+    raw: Path,
+    scene: Scene,
+    side: int,
+    threads: int,
+    token: CancelToken,
+    progress: Callable[[int, int], None],
+) -> None:
     """Paint strip by strip into a file of RGB bytes, so that a full disk is an ordinary error."""
 
     def tile(left: int) -> None:
@@ -107,8 +117,10 @@ def _write_raw(raw: Path, scene: Scene, side: int, threads: int, token: CancelTo
         strip[:, left : left + width] = paint_tile(scene, left, top, width, len(strip))
 
     with raw.open("wb") as file, ThreadPoolExecutor(max_workers=threads) as pool:
-        for top in range(0, side, TILE_PX):
+        strips = range(0, side, TILE_PX)
+        for done, top in enumerate(strips):
             token.check()
+            progress(done, len(strips))
             strip = np.empty((min(TILE_PX, side - top), side, 3), np.uint8)
             list(pool.map(tile, range(0, side, TILE_PX)))
             file.write(strip.tobytes())

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import shapely
 from PIL import Image
-from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtCore import QRect, QSize
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.demo_slide import make_demo
@@ -25,12 +26,14 @@ from core.reading.view import DeskView
 from core.settings import Settings
 
 WINDOW_PX, WIDTH_PX = QSize(1440, 900), 660
-#: Side of the part of the viewer that is shown alone.
-DETAIL_PX = QSize(600, 320)
+#: Of the viewer alone.
+VIEWER_PX = 460
 PROTOCOL = "breast_mm2"
 #: How many candidates, by falling probability, get a verdict: mitoses first, then, after a gap,
 #: imposters.
 MITOSES, IMPOSTERS = 10, slice(60, 68)
+#: A tumour region, level-0 pixels.
+TUMOUR0 = shapely.Polygon([(300, 350), (6900, 250), (7250, 2900), (7000, 7300), (450, 7500)])
 _PATIENCE_S = 900.0
 
 
@@ -54,7 +57,7 @@ def main(folder: Path) -> None:
 
 
 def _read(desktop: Desktop, slide: Path) -> None:
-    """Open, analyse, draw the tumour, and give some verdicts."""
+    """Open, analyse, draw the tumour, and give some verdicts as two readers."""
     room, window = desktop.room, desktop.window
     room.set_protocol(PROTOCOL)
     desktop.open([slide])
@@ -64,12 +67,17 @@ def _read(desktop: Desktop, slide: Path) -> None:
     _wait(lambda: room.view is not None and room.view.figures.key.size > 0)
 
     def decide(desk: Desk) -> DeskView:
-        desk.set_all_tissue_is_tumour(True)
-        figures = desk.view().figures
-        keys = figures.key[figures.probability.argsort()[::-1]].tolist()
+        view = desk.draw_region("tumour", TUMOUR0)
+        keys = view.figures.key[view.figures.probability.argsort()[::-1]].tolist()
+        other = Desk(
+            room.store, view.slide_id, room.store.add_reader("B. Reader"), protocol_id=PROTOCOL
+        )
+        other.use_run(None if view.run is None else view.run.id)
+        other.give(keys[: MITOSES - 2], "mitosis")
+        other.give(keys[MITOSES - 2 : MITOSES], "imposter")
         desk.give(keys[:MITOSES], "mitosis")
         desk.give(keys[IMPOSTERS], "imposter")
-        return desk.settle_spots()
+        return desk.refresh()
 
     room.ask(decide)
     _wait(lambda: room.view is not None and bool((room.view.figures.verdict != 0).any()))
@@ -95,15 +103,9 @@ def _draw(desktop: Desktop, folder: Path) -> None:
         window.docks.show(name)
         _settle(desktop)
         _save(panel, folder / f"{name}.png")
-    room.go_to(float(view.figures.x0[row]), float(view.figures.y0[row]), 20.0)
+    window.viewing.canvas.fit()
     _settle(desktop)
-    canvas = window.viewing.canvas
-    part = QRect(canvas.rect().center() - QPoint(*_half(DETAIL_PX)), DETAIL_PX)
-    _write(Image.fromarray(pixels_of(canvas.grab(part).toImage())), folder / "viewer.png")
-
-
-def _half(size: QSize) -> tuple[int, int]:
-    return size.width() // 2, size.height() // 2
+    _save(window.viewing, folder / "viewer.png", VIEWER_PX)
 
 
 def _save(widget: QWidget, path: Path, width_px: int = 0) -> None:

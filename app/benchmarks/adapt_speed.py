@@ -16,8 +16,8 @@ from models.device import Device
 from models.embeddings import Embedder
 from models.registry import Backbone, backbone
 from models.training.adapt import AdaptSettings, Trainer, default_lr
-from models.training.adapt import measure as measure_step
 from models.training.adapt_probe import fit_probe
+from models.training.adapt_time import measure as measure_step
 from models.training.classifier_training import CROP_PX
 
 PROBE_CELLS, PROBE_SLIDES = 5000, 100

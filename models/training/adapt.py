@@ -6,7 +6,6 @@ clipped before they exist, a patience without effect) is held right by tests.
 
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
@@ -165,7 +164,7 @@ class Trainer:
         total = torch.zeros((), device=crops.device)
         for start in range(0, len(crops), self.micro_batch):
             part = slice(start, start + self.micro_batch)
-            with self._autocast():
+            with self.autocast():
                 logits = self.network(crops[part])
             loss = functional.binary_cross_entropy_with_logits(
                 logits.float(), labels[part], reduction="sum"
@@ -174,7 +173,8 @@ class Trainer:
             total += loss.detach()
         return total
 
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
+    def autocast(self) -> torch.autocast | nullcontext[None]:
+        """Mixed precision where the device has it."""
         return self.device.autocast() if self.device.kind == "cuda" else nullcontext()
 
     def _back_off(self) -> None:
@@ -392,69 +392,3 @@ def logits_of(
         parts.append(out.float().cpu().numpy())
         start += len(x)
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class StepTimes:
-    """Seconds of the fastest step: ours, and a minimal loop's on the same network and batch.
-
-    The fastest, because whatever else a machine does only makes a step slower.
-    """
-
-    ours_s: float
-    minimal_s: float
-
-    @property
-    def ratio(self) -> float:
-        """Ours over the minimal loop's."""
-        return self.ours_s / self.minimal_s
-
-
-def measure(
-    network: nn.Module,
-    settings: AdaptSettings,
-    device: Device,
-    *,
-    input_px: int,
-    steps: int = 12,
-) -> StepTimes:
-    """Time our step against zero_grad, forward, loss, backward, step of the same network.
-
-    Steps of both take turns, so that a busy machine strikes both alike.
-
-    Args:
-        network: from `models.adapters.prepare`; it learns noise.
-        settings: the batch and micro-batch count.
-        device: where it runs.
-        input_px: side of the crops.
-        steps: timed of each.
-    """
-    trainer = Trainer(network, settings, device)
-    network.train()
-    freeze_norms(network.modules())
-    generator = torch.Generator().manual_seed(settings.seed)
-    crops = torch.rand(settings.batch, 3, input_px, input_px, generator=generator)
-    crops = crops.to(device.kind, memory_format=torch.channels_last)
-    labels = (torch.arange(settings.batch) % 2).float().to(device.kind)
-    plain = torch.optim.AdamW(trainer.learning.values(), lr=settings.lr)
-
-    def minimal() -> None:
-        plain.zero_grad()
-        with trainer._autocast():
-            loss = functional.binary_cross_entropy_with_logits(network(crops).float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        plain.step()
-
-    def ours() -> None:
-        trainer.step(crops, labels, settings.lr)
-
-    taken: dict[str, list[float]] = {"ours": [], "minimal": []}
-    for turn in range(steps + 2):
-        for name, step in (("ours", ours), ("minimal", minimal)):
-            started = time.perf_counter()
-            step()
-            if device.kind == "cuda":
-                torch.cuda.synchronize()
-            if turn >= 2:  # the first ones warm up
-                taken[name].append(time.perf_counter() - started)
-    return StepTimes(min(taken["ours"]), min(taken["minimal"]))

@@ -12,7 +12,8 @@ from core.errors import DeviceError
 from models import adapters
 from models.crop_net import CropNet
 from models.device import pick_device
-from models.training.adapt import AdaptSettings, Trainer, logits_of, measure, train_adapter
+from models.training.adapt import AdaptSettings, Trainer, logits_of, train_adapter
+from models.training.adapt_time import measure
 
 CPU = pick_device("cpu")
 SETTINGS = AdaptSettings(lr=1e-2, epochs=4, epoch_crops=48, batch=16)

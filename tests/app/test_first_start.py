@@ -1,8 +1,12 @@
 """The first start: the notice once, the demo slide, device and places; and the help."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from desktops import LONG_MS, HeldDetector, guard_gui_thread, tiny_models
@@ -206,3 +210,52 @@ def test_help_stands_beside_the_window_and_ends_with_it(start, qtbot, monkeypatc
     assert desktop.stop()
     assert first.help is None
     assert beside.isHidden()
+
+
+PROGRAM = """
+import sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from app.desktop import run_desktop
+
+application = QApplication(["mitoscope"])
+seen = []
+
+def tick():
+    for shown in application.topLevelWidgets():
+        if type(shown).__name__ == "WelcomeDialog" and shown.isVisible() and not seen:
+            seen.append("torch" in sys.modules)
+            if sys.argv[1] == "accept":
+                shown.tick.setChecked(True)
+                window = shown.parent()
+                shown.begin_button.click()
+                QTimer.singleShot(0, window.close)
+            else:
+                shown.quit_button.click()
+
+timer = QTimer(interval=50)
+timer.timeout.connect(tick)
+timer.start()
+QTimer.singleShot(90_000, lambda: application.exit(9))
+status = run_desktop([])
+sys.stdout.write(f"{seen}")
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("refuse", False), ("accept", True)])
+def test_the_program_greets_before_torch_is_loaded(tmp_path, answer, kept):
+    names = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+    home = {name: str(tmp_path / name) for name in names}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, answer],
+        env=os.environ | home | {"QT_QPA_PLATFORM": "offscreen"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "[False]"), done.stderr
+    settings = [path.read_text() for path in tmp_path.rglob("settings.json")]
+    assert any("notice_accepted" in text for text in settings) is kept

@@ -19,6 +19,7 @@ from core.analysis.tiling import Window
 from core.slides.crops import read_crops
 from core.slides.reader import Slide, open_slide
 from core.store import open_store
+from models.atypical import AtypicalClassifier
 from models.classifier import CropClassifier
 from models.detector import HeatmapDetector
 
@@ -29,12 +30,12 @@ class Speed:
 
     Attributes:
         area_mm2: analysed.
-        windows, candidates: what the models saw.
+        windows, candidates, likely: what the models saw; `likely` is asked whether it is atypical.
         device, precision, backend: where it ran.
         threads: that read.
         mm2_per_s: of the whole pipeline.
         pipeline_s: tissue, windows, both models, store.
-        forward_s: bare forward passes of detector and classifier, everything in memory.
+        forward_s: bare forward passes of all models, everything in memory.
         reading_s: reading and decoding the same windows, nothing else.
         pipeline_to_forward, pipeline_to_reading: ratios of those.
         pipeline_to_forward_cpu: by processor time, which other programs disturb less.
@@ -44,6 +45,7 @@ class Speed:
     area_mm2: float
     windows: int
     candidates: int
+    likely: int
     device: str
     precision: str
     backend: str
@@ -61,17 +63,26 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What the bare forward passes see: (W, s, s, 3) and (N, c, c, 3) uint8."""
+    """What the bare forward passes see: (W, s, s, 3), (N, c, c, 3) and (L, c, c, 3) uint8."""
 
     plan: Plan
     windows: NDArray[np.uint8]
     crops: NDArray[np.uint8]
+    likely: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """The models of an analysis."""
+
+    detector: HeatmapDetector
+    classifier: CropClassifier
+    subtype: AtypicalClassifier | None = None
 
 
 def measure_speed(
     path: Path,
-    detector: HeatmapDetector,
-    classifier: CropClassifier,
+    models: Judges,
     *,
     repeats: int = 3,
     threads: int | None = None,
@@ -83,26 +94,32 @@ def measure_speed(
 
     Args:
         path: the slide.
-        detector: the detector.
-        classifier: the classifier.
+        models: as an analysis uses them.
         repeats: rounds; medians are reported.
         threads: that read; by default as many as an analysis uses.
     """
+    detector, classifier, subtype = models.detector, models.classifier, models.subtype
     threads = threads or default_reader_threads()
     request = AnalysisRequest("benchmark", reader_threads=threads)
     with open_slide(path) as slide:
         backend = slide.backend
-        inputs = _prepare(slide, detector, classifier, request)
+        inputs = _prepare(slide, models, request)
     records: list[dict[str, float]] = []
 
     def pipeline() -> Taken:
         with open_slide(path, backend=backend) as slide:
-            taken, summary = _run(slide, detector, classifier, request)
+            taken, summary = _run(slide, models, request)
         records.append(dict(summary.run.times))
         return taken
 
     def forward() -> Taken:
-        return timed(lambda: (detector.heat(inputs.windows), classifier.logits(inputs.crops)))
+        def passes() -> None:
+            detector.heat(inputs.windows)
+            classifier.logits(inputs.crops)
+            if subtype is not None and len(inputs.likely):
+                subtype.atypical(inputs.likely)
+
+        return timed(passes)
 
     def reading() -> Taken:
         with open_slide(path, backend=backend) as slide, ThreadPoolExecutor(threads) as pool:
@@ -114,6 +131,7 @@ def measure_speed(
         area_mm2=inputs.plan.mm2,
         windows=len(inputs.windows),
         candidates=len(inputs.crops),
+        likely=len(inputs.likely),
         device=detector.origin.device,
         precision=detector.origin.precision,
         backend=backend,
@@ -130,36 +148,43 @@ def measure_speed(
     )
 
 
-def _prepare(
-    slide: Slide, detector: HeatmapDetector, classifier: CropClassifier, request: AnalysisRequest
-) -> _Inputs:
+def _prepare(slide: Slide, models: Judges, request: AnalysisRequest) -> _Inputs:
     """The windows and crops of a first run, in memory."""
+    detector, classifier = models.detector, models.classifier
     side = detector.window_px
     with (
         tempfile.TemporaryDirectory(prefix="mitoscope-", ignore_cleanup_errors=True) as folder,
         open_store(Path(folder) / "store.sqlite") as store,
     ):
-        run = analyze(slide, detector, classifier, store, request).run
-        places = [(row.x0, row.y0) for row in store.iter_candidates(run.id)]
+        run = analyze(slide, detector, classifier, store, request, subtype=models.subtype).run
+        rows = list(store.iter_candidates(run.id))
     plan = make_plan(slide, detector, classifier, request)
     windows = np.empty((len(plan.windows), side, side, 3), np.uint8)
     for index, window in enumerate(plan.windows):
         windows[index] = _read(slide, window, detector)
-    crops = read_crops(slide, np.array(places), classifier.crop_px, classifier.mpp)
-    return _Inputs(plan, windows, crops)
+
+    def crops(places: list[tuple[float, float]]) -> NDArray[np.uint8]:
+        xy0 = np.array(places, np.float64).reshape(-1, 2)
+        return read_crops(slide, xy0, classifier.crop_px, classifier.mpp)
+
+    likely = [(row.x0, row.y0) for row in rows if row.atypical_probability is not None]
+    return _Inputs(plan, windows, crops([(row.x0, row.y0) for row in rows]), crops(likely))
 
 
-def _run(
-    slide: Slide, detector: HeatmapDetector, classifier: CropClassifier, request: AnalysisRequest
-) -> tuple[Taken, RunSummary]:
+def _run(slide: Slide, models: Judges, request: AnalysisRequest) -> tuple[Taken, RunSummary]:
     summaries: list[RunSummary] = []
+
+    def work() -> None:
+        done = analyze(
+            slide, models.detector, models.classifier, store, request, subtype=models.subtype
+        )
+        summaries.append(done)
+
     with (
         tempfile.TemporaryDirectory(prefix="mitoscope-", ignore_cleanup_errors=True) as folder,
         open_store(Path(folder) / "store.sqlite") as store,
     ):
-        taken = timed(
-            lambda: summaries.append(analyze(slide, detector, classifier, store, request))
-        )
+        taken = timed(work)
     return taken, summaries[0]
 
 

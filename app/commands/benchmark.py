@@ -99,10 +99,13 @@ def speed(
 ) -> None:
     """The whole pipeline beside its bare forward passes and bare reading, on a real field."""
     from app.benchmarks.field import stitched_field
-    from app.benchmarks.speed import measure_speed
+    from app.benchmarks.speed import Judges, measure_speed
+    from models.atypical import load_atypical
+    from models.device import pick_device
 
     with stitched_field(data) as path:
-        row = measure_speed(path, *_models(device), repeats=rounds, threads=threads or None)
+        models = Judges(*_models(device), load_atypical(device=pick_device(device)))
+        row = measure_speed(path, models, repeats=rounds, threads=threads or None)
     show("Speed", [row], as_json=as_json)
 
 

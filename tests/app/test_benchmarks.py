@@ -14,7 +14,7 @@ from app.benchmarks.field import stitched_field
 from app.benchmarks.reading import measure_reading, tiles_below
 from app.benchmarks.report import Taken, alternate
 from app.benchmarks.scale import fill, measure_scale
-from app.benchmarks.speed import measure_speed
+from app.benchmarks.speed import Judges, measure_speed
 from app.benchmarks.stability import Found, compare, measure_stability
 from core.errors import InputError
 from core.slides.reader import open_slide
@@ -68,7 +68,7 @@ def test_works_alternate_and_medians_are_reported():
 
 def test_speed_does_the_same_windows_three_ways(slide_path):
     detector, classifier = random_models()
-    row = measure_speed(slide_path, detector, classifier, repeats=1, threads=2)
+    row = measure_speed(slide_path, Judges(detector, classifier), repeats=1, threads=2)
     assert row.windows >= 1
     assert row.area_mm2 == pytest.approx(1200 * 900 * 0.25**2 / 1e6)
     assert row.pipeline_to_forward == pytest.approx(row.pipeline_s / row.forward_s)

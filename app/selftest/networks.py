@@ -46,6 +46,7 @@ def _detector(bench: Bench, device: "Device") -> str:
         middle0 = slide.width0 / 2, slide.height0 / 2
         window = read_crop(slide, *middle0, WINDOW_PX, detector.mpp)
     points = detector.detect(window[None])[0]
+    _no_fallback(detector.warnings)
     order = np.argsort(-points.scores, kind="stable")
     found = np.column_stack([points.xy_px, points.scores])[order].astype(np.float64)
     bench.fresh["detector"] = {
@@ -81,6 +82,7 @@ def _classifier(bench: Bench, device: "Device") -> str:
     classifier = load_classifier(device=device)
     crops = _crops(bench, classifier.crop_px, classifier.mpp)
     logits = classifier.logits(crops)
+    _no_fallback(classifier.warnings)
     found = classifier.calibration(logits, np.full(len(crops), 0.5, np.float32))
     note = _compare(bench, "classifier", classifier.origin.sha256, found)
     return f"{note} ({_place(device)})"
@@ -95,7 +97,9 @@ def _atypical(bench: Bench, device: "Device") -> str:
 
     model = load_atypical(device=device)
     crops = _crops(bench, model.crop_px, model.mpp)[:CROPS]
-    note = _compare(bench, "atypical", model.origin.sha256, model.atypical(crops))
+    found = model.atypical(crops)
+    _no_fallback(model.warnings)
+    note = _compare(bench, "atypical", model.origin.sha256, found)
     return f"{note} ({_place(device)})"
 
 
@@ -120,6 +124,11 @@ def _compare(bench: Bench, name: str, sha256: str, found: Numbers) -> str:
     allowed = bench.known["tolerances"]["probability"]
     expect(largest <= allowed, f"a probability differs by {largest:.3f}; {allowed} is allowed")
     return f"{len(found)} probabilities within {largest:.3f} of the known ones"
+
+
+def _no_fallback(warnings: Sequence[str]) -> None:
+    """A network that went on with the CPU says nothing of the GPU."""
+    expect(not warnings, "; ".join(warnings))
 
 
 def _same_weights(known: dict[str, Any], sha256: str) -> None:

@@ -154,3 +154,8 @@ def test_fresh_answers_have_the_form_of_the_known_ones(temporary, monkeypatch, c
     assert fresh["slide"]["mitoses"] > 0
     assert fresh["made_by"].startswith("`mitoscope self-test --fresh`")
     assert "all is well" in said.err
+
+
+def test_a_gpu_whose_memory_is_too_small_does_not_pass():
+    with pytest.raises(WrongAnswerError, match="going on with the CPU"):
+        networks._no_fallback(["The GPU's memory is too small: going on with the CPU."])

@@ -159,6 +159,7 @@ QToolButton[chip="true"] { background: $raised; border-color: $line; padding: 2p
 QToolButton:checked, QToolButton[chip="true"]:checked { background: $accent; color: $on_accent; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 4px;
   padding: 5px 12px; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QPushButton:hover { border-color: $accent; }
 QPushButton:pressed { background: $line; }
 QPushButton:default { background: $accent; color: $on_accent; border-color: $accent; }

@@ -113,9 +113,13 @@ class AgreementDialog(QDialog):
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
                 self.table.setItem(row, column, item)
+            self.table.item(row, 0).setToolTip(f"{pair.first}\n{pair.second}")
+        self.table.resizeRowsToContents()
+        slides = len(agreement.counts)
+        on = self.tr("on 1 slide") if slides == 1 else self.tr("on {0} slides").format(slides)
         texts = [
-            self.tr("{0} of {1} figures are disputed, on {2} slides.").format(
-                len(agreement.disagreements), len(agreement.figures), len(agreement.counts)
+            self.tr("{0} of {1} figures are disputed, {2}.").format(
+                len(agreement.disagreements), len(agreement.figures), on
             )
         ]
         if isfinite(agreement.fleiss_kappa) and len(agreement.raters) > 2:
@@ -125,7 +129,7 @@ class AgreementDialog(QDialog):
 
     def _cells(self, pair: PairAgreement, totals: dict[str, int]) -> list[str]:
         return [
-            f"{pair.first}, {pair.second}",
+            f"{pair.first}\n{pair.second}",  # two lines, so that long names are told apart
             f"{totals[pair.first]}, {totals[pair.second]}",
             *(str(n) for n in (pair.both, pair.only_first, pair.only_second)),
             _told(pair.f1),

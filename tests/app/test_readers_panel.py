@@ -156,8 +156,8 @@ def test_the_agreement_of_readers_is_shown_but_not_while_blinded(qtbot, room, pa
     dialog = panel.findChild(AgreementDialog)
     qtbot.waitUntil(lambda: dialog.table.rowCount() > 0, timeout=LONG_MS)
     cells = [dialog.table.item(0, column).text() for column in range(5)]
-    assert cells == ["Ben, Ada", "2, 3", "2", "0", "1"]
-    assert "figures are disputed, on 1 slides" in dialog.summary.text()
+    assert cells == ["Ben\nAda", "2, 3", "2", "0", "1"]
+    assert "figures are disputed, on 1 slide." in dialog.summary.text()
     dialog.reject()
     sit_down(qtbot, room, "Ben", blinded=True)
     assert not panel.agreement.isVisible()

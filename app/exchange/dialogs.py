@@ -156,8 +156,13 @@ class ImportDialog(QDialog):
             "deleted": self.tr("deleted"),
             "": self.tr("without a known class"),
         }
-        counts = Counter(mark.called for mark in found.marks.marks)
+        # Where a file holds verdicts, labels alone are not taken in (core.reading.taking.choose).
+        marks = found.marks.marks
+        judged = [mark for mark in marks if mark.verdict or mark.sayings] or marks
+        counts = Counter(mark.called for mark in judged)
         parts = [f"{counts[word]} {names[word]}" for word in (*CALLED, "") if counts[word]]
         points = self.tr("Points: {0}").format(", ".join(parts) or "0")
         regions = self.tr("Regions: {0}").format(len(found.marks.outlines))
-        return f"{points}. {regions}."
+        left = len(marks) - len(judged)
+        left_out = self.tr(" Left out, without a verdict: {0}.").format(left) if left else ""
+        return f"{points}.{left_out} {regions}."

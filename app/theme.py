@@ -171,12 +171,12 @@ QLineEdit, QPlainTextEdit, QSpinBox, QDoubleSpinBox, QComboBox { background: $ba
 QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
   border-color: $accent; }
 QComboBox::drop-down { border: none; width: 18px; }
-QComboBox::down-arrow { image: url($style/down-$name.svg); width: 11px; height: 11px; }
+QComboBox::down-arrow { image: url("$style/down-$name.svg"); width: 11px; height: 11px; }
 QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button,
 QDoubleSpinBox::down-button { border: none; width: 16px; background: transparent; }
-QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($style/up-$name.svg); width: 9px;
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url("$style/up-$name.svg"); width: 9px;
   height: 9px; }
-QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url($style/down-$name.svg);
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url("$style/down-$name.svg");
   width: 9px; height: 9px; }
 QToolButton::menu-indicator { image: none; width: 0; }
 QCheckBox::indicator, QRadioButton::indicator, QTreeView::indicator, QListView::indicator {
@@ -186,7 +186,7 @@ QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $ac
   background: $on_accent; }
 QCheckBox::indicator:checked, QTreeView::indicator:checked,
 QListView::indicator:checked { background: $accent; border-color: $accent;
-  image: url($style/check.svg); }
+  image: url("$style/check.svg"); }
 QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: $line; }
 QCheckBox:disabled, QRadioButton:disabled { color: $faint; }
 QComboBox QAbstractItemView { background: $base; border: 1px solid $line;
@@ -280,5 +280,6 @@ def palette(theme: Theme) -> QPalette:
 def style_sheet(theme: Theme) -> str:
     """The theme as Qt's style sheet."""
     colours = {name: getattr(theme, name) for name in Theme.__slots__}
-    folder = str(files("resources") / "style").replace("\\", "/")
+    # Quoted in the style sheet: "C:/Program Files (x86)" would end the whole of it.
+    folder = str(files("resources") / "style").replace("\\", "/").replace('"', '\\"')
     return _STYLE.substitute(colours, style=folder, name="dark" if theme is DARK else "light")

@@ -182,3 +182,4 @@ def test_nothing_of_the_machine_that_froze_it_is_inside(program: Path) -> None:
     names = {path.name for path in inside.iterdir()}
     assert not names & {"pytest", "mypy", "hypothesis", "matplotlib", "triton", "tkinter"}
     assert not list(inside.glob("*.dist-info/direct_url.json"))
+    assert not list(inside.glob("pytest*.dist-info"))

@@ -43,7 +43,7 @@ as_reader xvfb-run -a -s "-screen 0 1400x900x24" sh -c '
     sleep 0.2
   done
   kill $program 2>/dev/null
-  wait $program
+  wait $program 2>/dev/null
   [ "${seen:-}" = yes ]' sh "$command" || fail "no window came up"
 store="$home/.local/share/mitoscope/mitoscope.sqlite"
 [ -e "$store" ] || fail "no store in the reader's home folder"

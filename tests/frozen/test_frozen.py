@@ -19,11 +19,10 @@ from typing import Any
 import pytest
 
 FOLDER = os.environ.get("MITOSCOPE_FROZEN", "")
+if not FOLDER:
+    pytest.skip("MITOSCOPE_FROZEN names no frozen folder", allow_module_level=True)
 
-pytestmark = [
-    pytest.mark.frozen,
-    pytest.mark.skipif(not FOLDER, reason="MITOSCOPE_FROZEN names no frozen folder"),
-]
+pytestmark = pytest.mark.frozen
 
 #: Lines that stderr may hold, each with its reason.
 ALLOWED = [

@@ -79,7 +79,7 @@ class Desktop(QObject):
             self.bridge,
             settings.reader or _account(),
             backend=settings.backend,  # type: ignore[arg-type]  # checked when it was read
-            protocol_id=settings.protocol,
+            protocol_id=_offered(settings.protocol),
             parent=self,
         )
         self.room.hide_names = settings.hide_names
@@ -345,6 +345,12 @@ def _check_screen() -> None:
             "There is no screen to show the desktop on.",
             "Without one, use the commands: mitoscope --help.",
         )
+
+
+def _offered(protocol_id: str) -> str:
+    """The reader's protocol, or the first one offered where the laboratory does not allow it."""
+    offered = offered_protocols()
+    return protocol_id if protocol_id in offered else next(iter(offered))
 
 
 def _account() -> str:

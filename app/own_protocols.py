@@ -37,15 +37,19 @@ def use_own_protocols(settings: Settings) -> str:
         settings: of the reader.
 
     Returns:
-        In plain words why the file is not used; empty if it is, or if there is none.
+        In plain words why the file is not used, or which protocols the laboratory's rules name
+        in vain; empty if all is well.
 
     Raises:
         InputError: the laboratory's file of rules cannot be used.
     """
     fault = use_laboratory(own_protocols_file(), settings.field_diameter_mm).fault
-    if fault is None:
+    if fault is not None:
+        return f"The laboratory's protocols are not used. {fault}"
+    missing = [key for key in laboratory().protocols if key not in catalogue()]
+    if not missing:
         return ""
-    return f"The laboratory's protocols are not used. {fault}"
+    return f"The laboratory's file names protocols that there are not: {', '.join(missing)}."
 
 
 def start_commands() -> None:

@@ -107,7 +107,9 @@ class ClassifierChoice(QWidget):
         chosen = self.chosen
         if chosen is None:
             missing = bool(self._shelf.classifiers)
-            text = self.tr("This adapter is no longer there. Choose another.")
+            text = self.tr(
+                "This adapter is not there, or the laboratory does not offer it. Choose another."
+            )
             return text if missing else ""
         if chosen.fault:
             return self.tr("It cannot be used: {0}").format(chosen.fault)

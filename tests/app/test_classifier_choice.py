@@ -133,7 +133,7 @@ def test_an_adapter_that_is_gone_is_named_and_nothing_else_is_used(
     panel = desktop.window.analysis
     ready(qtbot, desktop, slide_file)
     assert panel.classifier.box.currentText() == "(missing)"
-    assert "no longer there" in panel.classifier.about.text()
+    assert "is not there" in panel.classifier.about.text()
     with qtbot.waitSignal(desktop.worker.failed, timeout=LONG_MS):
         panel.start()
     assert "cannot be read" in panel.trouble_text.text()

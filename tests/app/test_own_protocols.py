@@ -132,3 +132,10 @@ def test_a_laboratory_names_its_file_and_the_only_rules_to_count_by(
     finally:
         close_room(room)
     assert main(["analyze", "nowhere.svs", "--protocol", "vet_std"]) == 2
+
+
+def test_rules_that_a_laboratory_names_in_vain_are_told(rules):
+    rules.write_text(rules.read_text().replace("gist", "gits"), encoding="utf-8")
+    note = use_own_protocols(Settings())
+    assert note == "The laboratory's file names protocols that there are not: gits."
+    assert list(offered_protocols()) == ["ours"]

@@ -85,6 +85,11 @@ class WorkThread:
             call = self._task(work, done, failed)
             self._tasks.put((priority, next(self._order), call))
 
+    @property
+    def closed(self) -> bool:
+        """Whether its end was asked for; nothing is taken any more."""
+        return self._closed
+
     def close(self, timeout_s: float = 5.0) -> bool:
         """Finish what runs, drop what waits; whether the thread ended in time."""
         self._closed = True

@@ -35,6 +35,11 @@ def ctrl_c_cancels() -> Iterator[CancelToken]:
 class Drained(Protocol):
     """A work thread, without importing Qt for it."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether its end was asked for."""
+        ...
+
     def submit(self, work: Callable[[], Any], *, priority: int = 0) -> None:
         """Queue work."""
 
@@ -57,6 +62,8 @@ def drain(
     Returns:
         Whether it ended in time.
     """
+    if thread.closed:
+        return thread.close(timeout_s=seconds)
     done = threading.Event()
     thread.submit(done.set, priority=priority)
     until_s = time.monotonic() + seconds

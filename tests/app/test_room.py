@@ -150,6 +150,7 @@ def test_a_selection_is_told_once_and_can_be_gone_to(qtbot, make_room, slide_fil
 def test_what_the_desk_refuses_is_told_and_the_view_stays(qtbot, make_room, slide_file):
     room = make_room()
     wait_open(qtbot, room, slide_file)
+    qtbot.waitUntil(lambda: room.tissue is not None and room.view.spots_settled, timeout=LONG_MS)
     view = room.view
 
     def refuse(_desk):

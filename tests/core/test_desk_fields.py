@@ -198,7 +198,7 @@ def test_tissue_smaller_than_all_fields_is_counted_whole():
     assert proposer.area(proposer.spots(figures_at([(100, 100)]))).kind == "tissue"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 999), protocol=st.sampled_from([VET, HPF, BELL]))
 def test_stored_fields_come_back_as_they_were(seed, protocol):
     ground = full_ground()

@@ -10,15 +10,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from PySide6.QtCore import QCoreApplication, QDateTime, QEventLoop, QLocale, QObject, Slot
-from PySide6.QtGui import QIcon
+from PySide6.QtCore import QCoreApplication, QDateTime, QEvent, QEventLoop, QLocale, QObject, Slot
+from PySide6.QtGui import QFileOpenEvent, QIcon
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 
 from app import __version__
@@ -246,6 +246,8 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
             opened, settings, settings_path=settings_file(), log_path=log_path, aliases=aliases
         )
         hooks = stack.enter_context(_FaultHooks(desktop))
+        if sys.platform == "darwin":  # elsewhere it would only look at every event in vain
+            application.installEventFilter(FileOpener(desktop.open, desktop))
         for note in (settings_note, protocols_note, store_note, log_note):
             if note:
                 desktop.window.show_note(note)
@@ -260,6 +262,21 @@ def run_desktop(slides: Sequence[Path], store: Path | None = None) -> int:
         desktop.stop()
         log.info("mitoscope ends with %d faults", hooks.faults)
     return status
+
+
+class FileOpener(QObject):
+    """Opens what macOS hands over after the start: a double click in the Finder."""
+
+    def __init__(self, open_slides: Callable[[list[Path]], None], parent: QObject | None) -> None:
+        super().__init__(parent)
+        self._open_slides = open_slides
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take the files of a `QFileOpenEvent`."""
+        if isinstance(event, QFileOpenEvent) and event.file():
+            self._open_slides([Path(event.file())])
+            return True
+        return super().eventFilter(watched, event)
 
 
 class _FaultHooks:

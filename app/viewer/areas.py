@@ -138,7 +138,7 @@ def paint_area(
     if 0 <= box.top() <= transform.height_px and text:
         corner = min(_corners(path), key=lambda at: (round(at.y()), at.x()))
         if apart:  # on the upper left of all parts: hot spots are named on the upper right
-            corner = min(_corners(path), key=lambda at: at.x() + at.y()) - QPointF(0, 8)
+            corner = min(_corners(path), key=lambda at: at.x() + at.y()) - QPointF(0, 4)
         x = min(max(corner.x() - 1, 4.0), transform.width_px - 90.0)
         paint_label(painter, QPointF(x, max(corner.y() - 4, 22.0)), text)
 

@@ -35,6 +35,7 @@ from app.reviewing import Reviewer
 from app.room import OpenedSlide, Room
 from app.texts import percent
 from app.viewer.colour import ColourSettings
+from core.reading.view import NONE
 
 #: Sides of a crop that can be chosen, µm.
 SIDES_UM = (32, 64, 96)
@@ -307,6 +308,13 @@ class GalleryPanel(QWidget):
     def _sorted(self, at: int) -> None:
         sort: Sort = self.sort.itemData(at)
         self._filter(replace(self._list.filter, sort=sort))
+        view, rows = self._list.view, self._list.rows
+        if view is None:
+            return
+        # An order is chosen to read in it: from its first figure that waits, not where one was.
+        waiting = rows[view.figures.verdict[rows] == NONE]
+        if waiting.size:
+            self._room.select((int(view.figures.key[waiting[0]]),))
 
     @Slot(int)
     def _resized(self, at: int) -> None:

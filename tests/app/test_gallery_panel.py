@@ -295,11 +295,12 @@ def test_what_the_models_call_atypical_is_marked_told_and_filtered_but_not_when_
 
 def test_the_order_that_teaches_most_can_be_chosen(shown):
     view = many(60)
-    panel, _, _ = shown(view)
+    panel, room, _ = shown(view)
     panel.sort.setCurrentIndex(panel.sort.findData("teaching"))
     panel.sort.activated.emit(panel.sort.currentIndex())
     rows = panel._list.rows
     assert sorted(rows.tolist()) == list(range(60))
+    assert room.selection == (view.figures.key[rows[0]],)  # reading goes on from its start
     doubt = np.abs(view.figures.probability - 0.6)
     assert doubt[rows[0]] == doubt.min()
     # Not merely the least certain one after another.

@@ -112,8 +112,9 @@ class AgreementDialog(QDialog):
                 item = QTableWidgetItem(text)
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+                else:
+                    item.setToolTip(text)
                 self.table.setItem(row, column, item)
-            self.table.item(row, 0).setToolTip(f"{pair.first}\n{pair.second}")
         self.table.resizeRowsToContents()
         slides = len(agreement.counts)
         on = self.tr("on 1 slide") if slides == 1 else self.tr("on {0} slides").format(slides)

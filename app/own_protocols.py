@@ -7,6 +7,7 @@ import typer
 from app.laboratory import laboratory
 from app.paths import protocols_file, settings_file
 from core.counting.protocols import Protocol, catalogue, use_laboratory
+from core.errors import InputError
 from core.settings import Settings, load_settings
 
 
@@ -21,13 +22,12 @@ def own_protocols_file() -> Path:
 
 
 def offered_protocols() -> dict[str, Protocol]:
-    """Those of the catalogue that the laboratory lets be chosen; all where it names none of them.
+    """Those of the catalogue that the laboratory lets be chosen.
 
     Raises:
         InputError: the laboratory's file of rules cannot be used.
     """
-    known = catalogue()
-    return {key: one for key, one in known.items() if laboratory().allows_protocol(key)} or known
+    return {key: one for key, one in catalogue().items() if laboratory().allows_protocol(key)}
 
 
 def use_own_protocols(settings: Settings) -> str:
@@ -41,12 +41,19 @@ def use_own_protocols(settings: Settings) -> str:
         in vain; empty if all is well.
 
     Raises:
-        InputError: the laboratory's file of rules cannot be used.
+        InputError: the laboratory's file of rules cannot be used, or names no protocol that there
+            is: a slip of the pen must not open the lock.
     """
     fault = use_laboratory(own_protocols_file(), settings.field_diameter_mm).fault
+    named = laboratory().protocols
+    missing = [key for key in named if key not in catalogue()]
+    if named and len(missing) == len(named):
+        raise InputError(
+            f"The laboratory's file names no protocol that there is: {', '.join(missing)}.",
+            "Whoever keeps that file must mend it.",
+        )
     if fault is not None:
         return f"The laboratory's protocols are not used. {fault}"
-    missing = [key for key in laboratory().protocols if key not in catalogue()]
     if not missing:
         return ""
     return f"The laboratory's file names protocols that there are not: {', '.join(missing)}."

@@ -65,8 +65,15 @@ def export(
     frame = frame_of(stored, slide)
     marks = gather(store, stored, replace(frame, name=name) if name else frame, choice)
     notes = format_.write(path, marks)
+    if not format_.verdicts and _mixed(marks):
+        notes = (*notes, f"{format_.title} does not tell verdicts from the models' labels")
     regions = len(marks.outlines) if format_.regions else 0
     return Written(len(marks.marks), regions, (*marks.notes, *notes))
+
+
+def _mixed(marks: SlideMarks) -> bool:
+    """Whether some marks have a verdict and others only a label."""
+    return len({bool(mark.verdict) for mark in marks.marks if mark.called}) > 1
 
 
 def read(path: Path, frame: SlideFrame, format_: Format | None = None) -> Read:

@@ -41,6 +41,7 @@ class Format:
         write: takes marks and gives notes on what it could not hold; None if it is only read.
         foreign_sample: whether a file of another program was at hand to try it with.
         regions: whether it can hold regions too.
+        verdicts: whether it tells verdicts from labels.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Format:
     write: Writer | None
     foreign_sample: bool
     regions: bool = True
+    verdicts: bool = False
 
     @property
     def reads(self) -> bool:
@@ -79,8 +81,17 @@ FORMATS: Mapping[str, Format] = {
             csvmarks.write,
             True,
             regions=False,
+            verdicts=True,
         ),
-        Format("qupath", "QuPath GeoJSON", (".geojson", ".json"), qupath.read, qupath.write, True),
+        Format(
+            "qupath",
+            "QuPath GeoJSON",
+            (".geojson", ".json"),
+            qupath.read,
+            qupath.write,
+            True,
+            verdicts=True,
+        ),
         Format(
             "midog",
             "MIDOG JSON, boxes x1, y1, x2, y2",
@@ -114,6 +125,7 @@ FORMATS: Mapping[str, Format] = {
             sliderunner.read,
             sliderunner.write,
             True,
+            verdicts=True,
         ),
         Format("asap", "ASAP XML", (".xml",), asap.read, asap.write, True),
         Format(
@@ -132,6 +144,7 @@ FORMATS: Mapping[str, Format] = {
             dicom_ann.read,
             dicom_ann.write,
             False,
+            verdicts=True,
         ),
         Format(
             "dicom-sr",

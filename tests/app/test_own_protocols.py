@@ -11,7 +11,7 @@ from app.panels.settings import SettingsDialog
 from app.preferences import Preferences
 from app.room import Room
 from core.counting.protocols import get_protocol, load_protocols, use_laboratory
-from core.errors import ProtocolError
+from core.errors import InputError, ProtocolError
 from core.settings import Settings
 from core.store import open_store
 
@@ -139,3 +139,11 @@ def test_rules_that_a_laboratory_names_in_vain_are_told(rules):
     note = use_own_protocols(Settings())
     assert note == "The laboratory's file names protocols that there are not: gits."
     assert list(offered_protocols()) == ["ours"]
+
+
+def test_rules_that_are_all_named_in_vain_open_nothing(rules):
+    rules.write_text('protocols = ["gits"]\n', encoding="utf-8")
+    laboratory.cache_clear()
+    with pytest.raises(InputError, match="names no protocol that there is: gits"):
+        use_own_protocols(Settings())
+    assert offered_protocols() == {}

@@ -97,7 +97,7 @@ class CountPlace(QWidget):
                 else self.tr("All of the tumour is counted: it is smaller than the planned area.")
             )
         elif area.state == "accepted":
-            state = self.tr("Placed by you; it stays where it is.")
+            state = self.tr("Accepted by you; it stays where it is.")
         else:
             state = self.tr("Placed by Mitoscope: {0}.").format(count.spots_name)
         if not area.locked:

@@ -132,7 +132,7 @@ def test_a_better_place_is_announced_looked_at_and_taken(qtbot, room, panel):
     spot = room.view.count.spots[1]
     asked(qtbot, room, lambda desk: desk.accept_spot(1))
     assert panel.number.number.text() == "3"
-    assert panel.place.area_state.text().startswith("Placed by you")
+    assert panel.place.area_state.text().startswith("Accepted by you")
     assert panel.place.better.isVisible()
     assert panel.place.better.text.text() == "A better place: 5 against 3."
     went = places(room)

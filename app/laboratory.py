@@ -6,6 +6,7 @@ from pathlib import Path
 from app.paths import default_store, laboratory_file
 from core.errors import InputError
 from core.laboratory import Laboratory, load_laboratory
+from core.store import StoredSlide
 
 
 @cache
@@ -62,4 +63,17 @@ def check_adapter(name: str) -> None:
         raise InputError(
             f"This laboratory does not classify with the adapter {name}.",
             "It names the ones that it does in its file; the shipped classifier always is.",
+        )
+
+
+def check_alias(stored: StoredSlide) -> None:
+    """Refuse to let a slide out under its file's name where the laboratory demands an alias.
+
+    Raises:
+        InputError: it does, and the slide has none.
+    """
+    if laboratory().aliases_required and not stored.alias:
+        raise InputError(
+            "This slide has no alias, and this laboratory lets no slide out under its file's name.",
+            "Give it one in the list of slides.",
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.laboratory import laboratory
+from app.laboratory import check_alias
 from core.errors import InputError
 from core.exchange.formats import FORMATS, Format, detect
 from core.exchange.gathering import Choice, frame_of, gather
@@ -55,7 +55,8 @@ def export(
     Raises:
         UserError: it has no alias, there is no such run or reader, or the file cannot be written.
     """
-    if (alias or laboratory().aliases_required) and not stored.alias:
+    check_alias(stored)
+    if alias and not stored.alias:
         raise InputError(
             "This slide has no alias, and may not leave under its file's name.",
             "Give it one in the list of slides.",

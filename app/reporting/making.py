@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.laboratory import laboratory
+from app.laboratory import check_alias
 from core.cancel import CancelToken
 from core.errors import InputError, SlideError
 from core.exchange.report.gather import Progress, gather
@@ -54,11 +54,7 @@ def make_report(
         InputError: the laboratory demands an alias, and the slide has none.
     """
     stored = store.slide(count.slide_id)
-    if laboratory().aliases_required and not stored.alias:
-        raise InputError(
-            "This slide has no alias, and this laboratory lets no slide out under its file's name.",
-            "Give it one in the list of slides.",
-        )
+    check_alias(stored)
     with slide_file(stored, path) as (slide, why):
         if slide is not None:
             slide.mpp = Mpp(*count.details["mpp"])

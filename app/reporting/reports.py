@@ -8,11 +8,12 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.bridge import WorkThread
 from app.dialogs import SUFFIXES
+from app.laboratory import check_alias
 from app.reporting.making import make_report, write_report
 from app.reporting.pdf import missing_signs
 from app.room import OpenedSlide, Room
 from core.cancel import CancelToken
-from core.errors import UserError
+from core.errors import InputError, UserError
 from core.reading.view import DeskView
 from core.store import CountRecord
 
@@ -64,6 +65,12 @@ class Reports(QObject):
         if view.count is None:
             self.noted.emit(self.tr("There is no count to report yet."))
             return
+        if opened.stored is not None:
+            try:
+                check_alias(opened.stored)
+            except InputError as error:  # before anybody chose a place for the file
+                self.failed.emit(error)
+                return
         name, chosen = QFileDialog.getSaveFileName(
             self._window,
             self.tr("Report of the count"),

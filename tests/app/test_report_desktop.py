@@ -165,7 +165,7 @@ def test_another_file_in_its_place_gives_no_pictures(store_file, tmp_path):
 
 def test_a_laboratory_may_demand_an_alias(store_file, tmp_path, monkeypatch, capsys):
     rules = Laboratory(aliases_required=True)
-    monkeypatch.setattr("app.reporting.making.laboratory", lambda: rules)
+    monkeypatch.setattr("app.laboratory.laboratory", lambda: rules)
     command = ["report", "--slide-id", "1", "--store", str(store_file)]
     assert main([*command, "--out", str(tmp_path / "r.html")]) == 2
     assert "no alias" in capsys.readouterr().err
@@ -188,3 +188,16 @@ def test_a_laboratory_may_demand_an_alias(store_file, tmp_path, monkeypatch, cap
 def test_what_cannot_be_is_said_in_words(store_file, capsys, options, message):
     assert main(["report", *options, "--store", str(store_file)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_alias_that_is_demanded_is_asked_for_before_a_place_for_the_file(
+    qtbot, room, reports, monkeypatch
+):
+    monkeypatch.setattr("app.laboratory.laboratory", lambda: Laboratory(aliases_required=True))
+    asked = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: asked.append(1) or ("", ""))
+    qtbot.waitUntil(lambda: room.view.count is not None, timeout=LONG_MS)
+    with qtbot.waitSignal(reports.failed, timeout=LONG_MS) as failure:
+        reports.ask()
+    assert "no alias" in failure.args[0].message
+    assert not asked

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from app.paths import default_store, laboratory_file
-from core.errors import InputError
+from core.errors import InputError, StoreError
 from core.laboratory import Laboratory, load_laboratory
 from core.store import StoredSlide
 
@@ -37,6 +37,17 @@ def chosen_store(named: Path | None = None, setting: str = "") -> Path:
             )
         return Path(fixed)
     return named or (Path(setting) if setting else default_store())
+
+
+def existing_store(path: Path, hint: str = "") -> Path:
+    """A store that commands read: they never make one where a name was mistyped.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if not path.is_file():
+        raise StoreError(f"There is no store {path}.", hint)
+    return path
 
 
 def check_protocol(protocol_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.laboratory import existing_store
 from core.errors import StoreError
 from core.exchange.csv import guarded
 from core.exchange.files import replacing
@@ -39,7 +40,7 @@ def verify(
         raise StoreError(
             f"{head!r} is no digest.", "It has 64 characters, 0 to 9 and a to f; copy all of them."
         )
-    with open_store(_there(store), read_only=True) as opened:
+    with open_store(existing_store(store), read_only=True) as opened:
         findings, newest = opened.verify_events(digest), opened.audit_head()
     if as_json:
         typer.echo(json.dumps({"whole": not findings, "findings": findings, "head": newest}))
@@ -56,7 +57,7 @@ def verify(
 @audit_app.command("head")
 def head(store: StoreArgument) -> None:
     """Print the digest that stands for the whole trail up to now; keep it elsewhere."""
-    with open_store(_there(store), read_only=True) as opened:
+    with open_store(existing_store(store), read_only=True) as opened:
         typer.echo(opened.audit_head())
 
 
@@ -75,15 +76,9 @@ def export(
             f"A trail is not written as {out.suffix or 'a file without ending'}.",
             "Name a .csv or a .jsonl file.",
         )
-    with open_store(_there(store), read_only=True) as opened:
+    with open_store(existing_store(store), read_only=True) as opened:
         lines = write(out, opened)
     typer.echo(f"{lines} lines written to {out}", err=True)
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise StoreError(f"There is no store {path}.")
-    return path
 
 
 def _write_csv(out: Path, store: Store) -> int:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from app.analysing import make_folder
-from app.laboratory import chosen_store
+from app.laboratory import chosen_store, existing_store
 from core.analysis.agreement import Agreement, compare
 from core.analysis.evaluate import MATCH_RADIUS_UM
 from core.analysis.raters import CONSENSUS, MODEL, Readings, readings
-from core.errors import InputError, StoreError
+from core.errors import InputError
 from core.exchange.csv import RESEARCH_USE, guarded
 from core.exchange.files import replacing
 from core.exchange.geojson import read_regions
@@ -49,9 +49,7 @@ def compare_readers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
 ) -> None:
     """Agreement on single figures (F1, Cohen's and Fleiss' κ) and on counts (Bland-Altman)."""
-    path = chosen_store(store)
-    if not path.is_file():
-        raise StoreError(f"There is no store {path}.")
+    path = existing_store(chosen_store(store))
     with open_store(path, read_only=True) as opened:
         chosen = _chosen(opened, slides or [])
         if region is not None and len(chosen) > 1:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.exchange import files
-from app.laboratory import chosen_store
+from app.laboratory import chosen_store, existing_store
 from app.opening import newest_run, stored_slide
 from app.reporting.making import slide_file
 from core.counting.protocols import DEFAULT_PROTOCOL
@@ -145,8 +145,8 @@ def _what(what: str) -> What:
 def _store(named: Path | None, *, new: bool = False) -> Iterator[Store]:
     """The store; it is made only if `new`."""
     path = chosen_store(named)
-    if not new and not path.is_file():
-        raise StoreError(f"There is no store {path}.", "Name it with --store.")
+    if not new:
+        existing_store(path, "Name it with --store.")
     with open_store(path) as opened:
         if new and opened.read_only:
             raise StoreError(f"The store {path} is read-only.", "Choose another with --store.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.laboratory import check_protocol, chosen_store
+from app.laboratory import check_protocol, chosen_store, existing_store
 from app.opening import newest_run
 from app.reporting.making import check_name, make_report, slide_file, write_report
 from core.counting.protocols import DEFAULT_PROTOCOL, get_protocol
@@ -48,9 +48,7 @@ def report(
         raise InputError("Name one slide: its file, or its number in the store with --slide-id.")
     if protocol is not None:
         get_protocol(protocol)
-    path = chosen_store(store)
-    if not path.is_file():
-        raise StoreError(f"There is no store {path}.", "Name it with --store.")
+    path = existing_store(chosen_store(store), "Name it with --store.")
     if out is not None:
         check_name(out)
     with open_store(path) as opened:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.laboratory import existing_store
 from core.errors import StoreError
 from core.store import open_store
 from core.store.backup import Backup, back_up, backups, restore
@@ -21,7 +22,7 @@ StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="The store'
 @store_app.command("check")
 def check(store: StoreArgument) -> None:
     """Look for damage in the whole file, and for faults in its audit trail."""
-    with plain_errors(store), closing(connect(_there(store), read_only=True)) as connection:
+    with plain_errors(store), closing(connect(existing_store(store), read_only=True)) as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
     if found != ["ok"]:
         raise StoreError(
@@ -47,7 +48,7 @@ def list_backups(store: StoreArgument) -> None:
 @store_app.command("backup")
 def make_backup(store: StoreArgument) -> None:
     """Copy a store now, beside whoever works with it."""
-    with plain_errors(store), closing(connect(_there(store), read_only=True)) as connection:
+    with plain_errors(store), closing(connect(existing_store(store), read_only=True)) as connection:
         made = back_up(connection, store.absolute(), "asked")
     typer.echo(made.name)
 
@@ -89,9 +90,3 @@ def _known(store: Path) -> list[Backup]:
     if not store.absolute().parent.is_dir():
         raise StoreError(f"There is no folder {store.absolute().parent}.")
     return backups(store.absolute())
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise StoreError(f"There is no store {path}.")
-    return path

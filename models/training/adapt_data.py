@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from models.training.augment import AugmentStrength, degrade, stain_jitter
+from models.training.augment import AugmentStrength, degrade, stain_jitter, turned
 
 MPP = 0.25
 #: A tile is this much wider than the crop, so that a turned and shifted crop mostly stays within.
@@ -204,12 +204,7 @@ class BatchSampler:
         angle = rng.uniform(0, 2 * np.pi, n)
         zoom = np.exp(rng.uniform(-self._jitter.zoom, self._jitter.zoom, n))
         zoom *= self.examples.crop_px / tile_px
-        flip = rng.choice([-1.0, 1.0], n)
-        theta = np.zeros((n, 2, 3), np.float32)
-        theta[:, 0, 0] = np.cos(angle) * zoom * flip
-        theta[:, 0, 1] = -np.sin(angle) * zoom
-        theta[:, 1, 0] = np.sin(angle) * zoom * flip
-        theta[:, 1, 1] = np.cos(angle) * zoom
+        theta = turned(angle, zoom, rng.choice([-1.0, 1.0], n))
         shift_px = rng.uniform(-1, 1, (n, 2)) * self._jitter.shift_um / MPP
         theta[:, :, 2] = shift_px / (tile_px / 2)
         size = [n, 3, self._output_px, self._output_px]

@@ -116,6 +116,24 @@ def degrade(
     return out.clamp(0, 1)
 
 
+def turned(
+    angle: NDArray[np.float64], zoom: NDArray[np.float64], flip: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Maps (n, 2, 3) for `affine_grid` that turn, zoom and mirror; shifts are left at 0.
+
+    Args:
+        angle: (n,) radians.
+        zoom: (n,) side of what is seen over the side of the tile.
+        flip: (n,) 1, or -1 for mirrored.
+    """
+    theta = np.zeros((len(angle), 2, 3), np.float32)
+    theta[:, 0, 0] = np.cos(angle) * zoom * flip
+    theta[:, 0, 1] = -np.sin(angle) * zoom
+    theta[:, 1, 0] = np.sin(angle) * zoom * flip
+    theta[:, 1, 1] = np.cos(angle) * zoom
+    return theta
+
+
 def dihedral(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """One of the eight flips and quarter turns for each square image (any channel count)."""
     out = torch.empty_like(images)

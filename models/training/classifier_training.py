@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from core.cancel import CancelToken
 from models.adapters import freeze_norms
-from models.training.augment import AugmentStrength, degrade, stain_jitter
+from models.training.augment import AugmentStrength, degrade, stain_jitter, turned
 from models.training.data import Frame, Patch
 
 log = logging.getLogger(__name__)
@@ -222,12 +222,7 @@ class CropSampler:
         angle = rng.uniform(0, 2 * np.pi, n)
         zoom = np.exp(rng.uniform(-self.recipe.zoom, self.recipe.zoom, n))
         zoom *= self.recipe.crop_px / TILE_PX
-        flip = rng.choice([-1.0, 1.0], n)
-        theta = np.zeros((n, 2, 3), np.float32)
-        theta[:, 0, 0] = np.cos(angle) * zoom * flip
-        theta[:, 0, 1] = -np.sin(angle) * zoom
-        theta[:, 1, 0] = np.sin(angle) * zoom * flip
-        theta[:, 1, 1] = np.cos(angle) * zoom
+        theta = turned(angle, zoom, rng.choice([-1.0, 1.0], n))
         theta[:, :, 2] = shift_px / (TILE_PX / 2)
         grid = functional.affine_grid(
             torch.from_numpy(theta), [n, 3, self.input_px, self.input_px], align_corners=False

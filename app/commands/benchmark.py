@@ -262,3 +262,4 @@ def exchange(
 benchmark_app.command("classify")(benchmark_models.classify)
 benchmark_app.command("verdict-order")(benchmark_models.verdict_order)
 benchmark_app.command("adapt-speed")(benchmark_models.adapt_speed)
+benchmark_app.command("sources")(benchmark_models.sources)

@@ -1,4 +1,4 @@
-"""`mitoscope benchmark classify|verdict-order|adapt-speed`: the model bench, measured."""
+"""`mitoscope benchmark classify|verdict-order|adapt-speed|sources`: the model bench, measured."""
 
 import json
 import logging
@@ -169,3 +169,20 @@ def adapt_speed(
 
     rows = [measure_adapt_speed(name, picked, repeats=rounds) for name in _listed(models)]
     show("Adapting", rows, as_json=as_json)
+
+
+def sources(
+    data: DataOption,
+    detector_folder: Annotated[
+        Path, typer.Option("--detector", help="Folder that `train detector` wrote.")
+    ] = Path("training/detector"),
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Whether patches are told from frames, the label being equal: by probes, by the classifier."""
+    picked = _prepare(device)
+    from app.benchmarks.report import show
+    from app.benchmarks.sources import measure, read_cells
+
+    rows = measure(read_cells(data, detector_folder), picked)
+    show("Telling patches from frames", rows, as_json=as_json)

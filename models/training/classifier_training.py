@@ -209,11 +209,16 @@ class CropSampler:
             if name == "offcentre":
                 shift[i] = _beside(rng)
                 labels[i] = 0
-        tiles = torch.from_numpy(self.cells.tiles[ids]).permute(0, 3, 1, 2).float() / 255
-        crops = self._cut(tiles, shift, rng)
-        crops = stain_jitter(crops, rng, self.recipe.strength)
-        crops = degrade(crops, rng, self.recipe.strength)
+        crops = self.crops(ids, shift, rng)
         return crops.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)
+
+    def crops(
+        self, ids: NDArray[np.int64], shift_px: NDArray[np.float64], rng: np.random.Generator
+    ) -> torch.Tensor:
+        """Augmented crops (n, 3, S, S) float32 in 0..1 of cells (n,), off centre by (n, 2) px."""
+        tiles = torch.from_numpy(self.cells.tiles[ids]).permute(0, 3, 1, 2).float() / 255
+        crops = stain_jitter(self._cut(tiles, shift_px, rng), rng, self.recipe.strength)
+        return degrade(crops, rng, self.recipe.strength)
 
     def _cut(
         self, tiles: torch.Tensor, shift_px: NDArray[np.float64], rng: np.random.Generator

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +27,10 @@ from app.training import out_of_fold
 from app.training.cells import BASE_SHARES, FIELD_SHARES, PATCH_SETS, field_cells, patch_cells
 from app.training.detector import N_FOLDS
 from app.training.detector import NAME as DETECTOR
+from app.training.operating import figures, judge, level, thresholds
 from app.training.out_of_fold import FrameCandidates
-from core.analysis.evaluate import Evaluation, evaluate_files
 from core.cancel import CancelToken
-from models import adapters, calibration
-from models.calibration import Calibration, Levelling
+from models import adapters
 from models.crop_net import CropNet, QuarterTurns
 from models.registry import Backbone, backbone, file_sha256
 from models.training.augment import AugmentStrength
@@ -53,7 +51,6 @@ log = logging.getLogger(__name__)
 NAME = "mitoscope-classifier-1"
 START = "efficientnet-lite0"
 TUNED = "mitoscope-lite0"
-REVIEW_RECALL = 0.98
 #: Tissue out of focus: 3 px of the resized crop are 0.5 µm.
 FIELD_STRENGTH = AugmentStrength(blur_sigma_px=3.0)
 
@@ -197,65 +194,6 @@ def out_of_fold_logits(
     return found, logits
 
 
-def level(
-    found: Sequence[FrameCandidates], logits: dict[str, NDArray[np.float64]], threshold: float
-) -> tuple[Levelling, dict[str, NDArray[np.float64]]]:
-    """Bring every slide's candidates to one level, as an analysis does at its end.
-
-    Returns:
-        The levelling, and the logits of every candidate after it, by file.
-    """
-    by_slide: dict[str, list[FrameCandidates]] = {}
-    for c in found:
-        if c.whole:
-            by_slide.setdefault(c.slide, []).append(c)
-    kept = {
-        slide: np.concatenate([logits[c.file][c.scores >= threshold] for c in frames])
-        for slide, frames in by_slide.items()
-    }
-    medians = [float(np.median(z)) for z in kept.values() if len(z)]
-    levelling = Levelling(float(np.median(medians)))
-    shift = {slide: levelling.shift(z) for slide, z in kept.items()}
-    return levelling, {c.file: logits[c.file] - shift.get(c.slide, 0.0) for c in found}
-
-
-def calibrate(
-    found: Sequence[FrameCandidates], logits: dict[str, NDArray[np.float64]], threshold: float
-) -> tuple[Calibration, Evaluation, NDArray[np.float32], NDArray[np.bool_]]:
-    """Fit the probability on whole frames' candidates at the detector's operating threshold.
-
-    Args:
-        found: of every frame.
-        logits: after levelling.
-        threshold: of the detector.
-
-    Returns:
-        The calibration, the evaluation of the whole frames under its probabilities, and these
-        probabilities with their truth.
-    """
-    whole = [c for c in found if c.whole]
-    kept = [c.scores >= threshold for c in whole]
-    z = np.concatenate([logits[c.file][k] for c, k in zip(whole, kept, strict=True)])
-    score = np.concatenate([c.scores[k] for c, k in zip(whole, kept, strict=True)])
-    mitosis = np.concatenate([c.is_mitosis[k] for c, k in zip(whole, kept, strict=True)])
-    fitted = calibration.fit(z.astype(np.float32), score.astype(np.float32), mitosis)
-    files = []
-    for c, k in zip(whole, kept, strict=True):
-        p = fitted(logits[c.file][k].astype(np.float32), c.scores[k].astype(np.float32))
-        files.append(replace(c, xy_um=c.xy_um[k]).with_scores(p.astype(np.float64)))
-    p_all = fitted(z.astype(np.float32), score.astype(np.float32))
-    return fitted, evaluate_files(files), p_all, mitosis
-
-
-def thresholds(evaluation: Evaluation) -> tuple[float, float]:
-    """Review threshold (recall ≥ 0.98 of what the detector found) and count threshold (best F1)."""
-    curve = evaluation.curve()
-    count, _ = curve.best()
-    enough = curve.tp >= REVIEW_RECALL * curve.tp[-1]
-    review = float(curve.thresholds[int(np.argmax(enough))])
-    return review, count
-
-
 def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelToken) -> Path:
     """Train everything into `out`; parts that are finished are not trained again.
 
@@ -272,9 +210,13 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
     out.mkdir(parents=True, exist_ok=True)
     found, logits = out_of_fold_logits(data, detector, out, plan, token)
     detector_manifest = json.loads((detector / f"{DETECTOR}.json").read_text("utf-8"))
-    levelling, logits = level(found, logits, detector_manifest["threshold"])
-    fitted, evaluation, p, mitosis = calibrate(found, logits, detector_manifest["threshold"])
-    review, count = thresholds(evaluation)
+    operating = detector_manifest["threshold"]
+    groups = balanced_groups(field_slides(data), N_FOLDS)
+    unlevelled = judge(found, logits, operating)
+    levelling, logits = level(found, logits, operating)
+    judged = judge(found, logits, operating)
+    review, count = thresholds(judged.evaluation())
+    _, count_unlevelled = thresholds(unlevelled.evaluation())
     base = base_network(data, detector, out, plan, token)
     tuned = out / f"{TUNED}.safetensors"
     _save(base.backbone, tuned)
@@ -286,32 +228,15 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
         "mpp": MPP,
         "crop_px": CROP_PX,
         "quarter_turns": plan.quarter_turns,
-        "calibration": asdict(fitted),
+        "calibration": asdict(judged.calibration),
         "levelling": asdict(levelling),
         "review_threshold": round(review, 5),
         "count_threshold": round(count, 5),
         "plan": asdict(plan),
         "training": {"slides": sorted(field_slides(data)), "patches": list(plan.patch_sets)},
-        "out_of_fold": figures(evaluation, count, p, mitosis),
+        "out_of_fold": figures(judged, groups, count),
+        "out_of_fold_without_levelling": figures(unlevelled, groups, count_unlevelled),
     }
     adapters.save(model, out / NAME, entry, manifest)
     log.info("backbone %s has SHA-256 %s", tuned.name, entry.sha256)
     return out / NAME
-
-
-def figures(
-    evaluation: Evaluation, threshold: float, p: NDArray[np.float32], mitosis: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Out-of-fold figures for the manifest."""
-    curve = evaluation.curve()
-    at = curve.at(threshold)
-    return {
-        "folds": N_FOLDS,
-        "f1": round(at.f1, 4),
-        "precision": round(at.precision, 4),
-        "recall": round(at.recall, 4),
-        "average_precision": round(curve.average_precision(), 4),
-        "reliability": [
-            [round(a, 4), round(b, 4), n] for a, b, n in calibration.reliability(p, mitosis)
-        ],
-    }

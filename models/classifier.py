@@ -13,7 +13,7 @@ from models.calibration import Calibration, Levelling
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
 from models.embeddings import Embedder, EmbeddingCache, ProbeRunner
-from models.registry import backbone, file_sha256, read_manifest, shipped, weights_folder
+from models.registry import Backbone, backbone, file_sha256, read_manifest, shipped, weights_folder
 
 
 class CropClassifier:
@@ -93,6 +93,7 @@ def load_classifier(
     *,
     device: Device | None = None,
     cache: EmbeddingCache | None = None,
+    entry: Backbone | None = None,
 ) -> CropClassifier:
     """Load the shipped classifier, or the adapter in `folder`, on the backbone it names.
 
@@ -100,6 +101,7 @@ def load_classifier(
         folder: of the adapter; None for the shipped one.
         device: None for the best there is.
         cache: embeddings that a probe need not compute again.
+        entry: of the backbone; None for the registry's of the name in the manifest.
 
     Raises:
         ModelError: weights or manifest are missing or damaged, do not belong together, or are for
@@ -118,7 +120,7 @@ def load_classifier(
         )
     sha256 = file_sha256(adapter / adapters.MANIFEST)
     try:
-        entry = backbone(manifest["backbone"])
+        entry = entry or backbone(manifest["backbone"])
         network = adapters.load_merged(CropNet(entry), adapter, entry)
         assert isinstance(network, CropNet)
         classifier = CropClassifier(network, manifest, sha256, device or pick_device(), cache)

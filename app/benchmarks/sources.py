@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from app.training import out_of_fold
 from app.training.classifier import FIELD_STRENGTH, START, Plan, training_cells
 from app.training.detector import N_FOLDS
-from core.errors import InputError
 from models.classifier import load_classifier
 from models.crop_net import CropNet
 from models.device import Device
@@ -72,14 +71,7 @@ def read_cells(data: Path, detector: Path) -> Cells:
     Raises:
         InputError: that folder is not complete.
     """
-    paths = [detector / f"fold-{k}.npz" for k in range(N_FOLDS)]
-    if not all(path.is_file() for path in paths):
-        raise InputError(
-            f"{detector} does not hold the detector's candidates out of fold.",
-            "Train it first: mitoscope train detector",
-        )
-    found = [c for path in paths for c in out_of_fold.load(path)]
-    return training_cells(data, detector, found, Plan())
+    return training_cells(data, detector, out_of_fold.load_all(detector, N_FOLDS), Plan())
 
 
 def matched(cells: Cells, seed: int = 0) -> list[tuple[str, Cells, NDArray[np.bool_]]]:

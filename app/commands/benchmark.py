@@ -40,6 +40,10 @@ def quality(
     data: DataOption,
     slide: Annotated[str, typer.Option(help="The test slide in fields.csv.")] = "H05",
     device: DeviceOption = "auto",
+    trained: Annotated[
+        Path | None,
+        typer.Option(help="Judge by what `train classifier` wrote there, not by what ships."),
+    ] = None,
     as_there: Annotated[bool, typer.Option("--only-as-scanned", help="No scanner shifts.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,6 +52,11 @@ def quality(
     from models.training.data import load_frames
 
     detector, classifier = _models(device)
+    if trained is not None:
+        from app.training.classifier import load_trained
+        from models.device import pick_device
+
+        classifier = load_trained(trained, pick_device(device))
     frames = [f for f in load_frames(data, mpp=classifier.mpp, slides=[slide]) if f.whole]
     if not frames:
         raise InputError(f"The data hold no screened frame of {slide}.")

@@ -66,6 +66,13 @@ def classifier(
     base_steps: Annotated[int, typer.Option(help="Steps on the patches; 0: none.")] = 1300,
     field_steps: Annotated[int, typer.Option(help="Steps on the frames.")] = 600,
     mode: Annotated[str, typer.Option(help="What learns from frames: lora or full.")] = "lora",
+    operated_as: Annotated[
+        Path | None,
+        typer.Option(
+            help="Train the final network alone, with the thresholds and calibration of what was "
+            "trained in this folder (for another seed)."
+        ),
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Train the classifier on what the detector proposed out of fold."""
@@ -75,7 +82,7 @@ def classifier(
     from app.training.classifier import Plan, train
 
     plan = Plan(base_steps=base_steps, field_steps=field_steps, mode=mode, seed=seed)
-    folder = train(data, detector_folder, out, plan, token=token)
+    folder = train(data, detector_folder, out, plan, operated_as=operated_as, token=token)
     typer.echo(f"Classifier written to {folder}")
 
 

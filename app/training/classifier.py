@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +32,10 @@ from app.training.operating import figures, judge, level, thresholds
 from app.training.out_of_fold import FrameCandidates
 from core.cancel import CancelToken
 from models import adapters
+from models.classifier import CropClassifier, load_classifier
 from models.crop_net import CropNet, QuarterTurns
-from models.registry import Backbone, backbone, file_sha256
+from models.device import Device
+from models.registry import Backbone, backbone, file_sha256, read_manifest
 from models.training.augment import AugmentStrength
 from models.training.classifier_training import (
     CROP_PX,
@@ -171,30 +174,80 @@ def out_of_fold_logits(
     data: Path, detector: Path, out: Path, plan: Plan, token: CancelToken
 ) -> tuple[list[FrameCandidates], dict[str, NDArray[np.float64]]]:
     """Every training frame's candidates, scored by the fold that had not seen their slide."""
-    found: list[FrameCandidates] = []
+    found = out_of_fold.load_all(detector, N_FOLDS)
     logits: dict[str, NDArray[np.float64]] = {}
-    folds = [out_of_fold.load(detector / f"fold-{k}.npz") for k in range(N_FOLDS)]
-    everything = [c for fold in folds for c in fold]
     groups = balanced_groups(field_slides(data), N_FOLDS)
     cells: Cells | None = None
-    for k, (group, fold) in enumerate(zip(groups, folds, strict=True)):
+    for k, group in enumerate(groups):
         path = out / f"fold-{k}-{plan.part_name}.npz"
         if not path.exists():
-            cells = cells or training_cells(data, detector, everything, plan)
+            cells = cells or training_cells(data, detector, found, plan)
             base = base_network(data, detector, out, plan, token)
             training = cells.select(~np.isin(cells.slide, group))
             network = tune_on_fields(base, backbone(START), training, plan, token)
             network = adapters.merged(network)
             _save(network, path.with_suffix(".safetensors"))
-            scored = candidate_logits(network, data, fold, plan.quarter_turns)
+            held_out = [c for c in found if c.slide in group]
+            scored = candidate_logits(network, data, held_out, plan.quarter_turns)
             np.savez_compressed(path, **scored)
         with np.load(path) as archive:
             logits |= {file: archive[file] for file in archive.files}
-        found += fold
     return found, logits
 
 
-def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelToken) -> Path:
+def operating_point(
+    data: Path, detector: Path, out: Path, plan: Plan, token: CancelToken
+) -> dict[str, Any]:
+    """Levelling, calibration and thresholds out of fold, with the figures, as a manifest has them.
+
+    Args:
+        data: the labelled tissue.
+        detector: the folder that `train detector` wrote.
+        out: keeps the folds.
+        plan: lengths and mode.
+        token: cancels between steps.
+    """
+    found, logits = out_of_fold_logits(data, detector, out, plan, token)
+    operating = json.loads((detector / f"{DETECTOR}.json").read_text("utf-8"))["threshold"]
+    groups = balanced_groups(field_slides(data), N_FOLDS)
+    unlevelled = judge(found, logits, operating)
+    levelling, logits = level(found, logits, operating)
+    judged = judge(found, logits, operating)
+    review, count = thresholds(judged.evaluation())
+    _, count_unlevelled = thresholds(unlevelled.evaluation())
+    return {
+        "calibration": asdict(judged.calibration),
+        "levelling": asdict(levelling),
+        "review_threshold": round(review, 5),
+        "count_threshold": round(count, 5),
+        "out_of_fold": figures(judged, groups, count),
+        "out_of_fold_without_levelling": figures(unlevelled, groups, count_unlevelled),
+    }
+
+
+def operating_point_of(trained: Path) -> dict[str, Any]:
+    """Levelling, calibration and thresholds of a classifier that is trained already.
+
+    Args:
+        trained: the folder that `train` wrote.
+
+    Raises:
+        ModelError: it holds none.
+    """
+    manifest = read_manifest(trained / NAME / adapters.MANIFEST)
+    keys = ("calibration", "levelling", "review_threshold", "count_threshold")
+    return {key: manifest[key] for key in keys} | {"operated_as_seed": manifest["plan"]["seed"]}
+
+
+def train(
+    data: Path,
+    detector: Path,
+    out: Path,
+    plan: Plan,
+    *,
+    operated_as: Path | None = None,
+    token: CancelToken,
+) -> Path:
     """Train everything into `out`; parts that are finished are not trained again.
 
     Args:
@@ -202,41 +255,48 @@ def train(data: Path, detector: Path, out: Path, plan: Plan, *, token: CancelTok
         detector: the folder that `train detector` wrote.
         out: the folder for backbone, adapter and parts.
         plan: lengths and mode.
+        operated_as: take thresholds and calibration from what was trained there, and train the
+            final network alone; None to find them out of fold.
         token: cancels between steps.
 
     Returns:
         The adapter's folder.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found, logits = out_of_fold_logits(data, detector, out, plan, token)
-    detector_manifest = json.loads((detector / f"{DETECTOR}.json").read_text("utf-8"))
-    operating = detector_manifest["threshold"]
-    groups = balanced_groups(field_slides(data), N_FOLDS)
-    unlevelled = judge(found, logits, operating)
-    levelling, logits = level(found, logits, operating)
-    judged = judge(found, logits, operating)
-    review, count = thresholds(judged.evaluation())
-    _, count_unlevelled = thresholds(unlevelled.evaluation())
+    if operated_as is None:
+        operating = operating_point(data, detector, out, plan, token)
+    else:
+        operating = operating_point_of(operated_as)
     base = base_network(data, detector, out, plan, token)
     tuned = out / f"{TUNED}.safetensors"
     _save(base.backbone, tuned)
-    entry = replace(backbone(START), id=TUNED, file=tuned.name, sha256=file_sha256(tuned))
-    cells = training_cells(data, detector, found, plan)
-    model = tune_on_fields(base, entry, cells, plan, token)
+    cells = training_cells(data, detector, out_of_fold.load_all(detector, N_FOLDS), plan)
+    model = tune_on_fields(base, tuned_backbone(out), cells, plan, token)
     manifest = {
         "name": NAME,
         "mpp": MPP,
         "crop_px": CROP_PX,
         "quarter_turns": plan.quarter_turns,
-        "calibration": asdict(judged.calibration),
-        "levelling": asdict(levelling),
-        "review_threshold": round(review, 5),
-        "count_threshold": round(count, 5),
+        **operating,
         "plan": asdict(plan),
         "training": {"slides": sorted(field_slides(data)), "patches": list(plan.patch_sets)},
-        "out_of_fold": figures(judged, groups, count),
-        "out_of_fold_without_levelling": figures(unlevelled, groups, count_unlevelled),
     }
+    entry = tuned_backbone(out)
     adapters.save(model, out / NAME, entry, manifest)
     log.info("backbone %s has SHA-256 %s", tuned.name, entry.sha256)
     return out / NAME
+
+
+def tuned_backbone(out: Path) -> Backbone:
+    """The registry's entry of the backbone that `train` wrote into `out`."""
+    tuned = (out / f"{TUNED}.safetensors").resolve()
+    return replace(backbone(START), id=TUNED, file=str(tuned), sha256=file_sha256(tuned))
+
+
+def load_trained(out: Path, device: Device) -> CropClassifier:
+    """The classifier that `train` wrote into `out`.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    return load_classifier(out / NAME, device=device, entry=tuned_backbone(out))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.evaluate import MATCH_RADIUS_UM, FilePoints, match
+from core.errors import InputError
 from models.heatmap import HeatmapNet
 from models.training.data import Frame
 from models.training.detector_training import detect_frame
@@ -110,3 +111,18 @@ def load(path: Path) -> list[FrameCandidates]:
             )
             for i in range(len(ends))
         ]
+
+
+def load_all(folder: Path, n_folds: int) -> list[FrameCandidates]:
+    """The candidates of all folds that `train detector` wrote into a folder.
+
+    Raises:
+        InputError: they are not all there.
+    """
+    paths = [folder / f"fold-{k}.npz" for k in range(n_folds)]
+    if not all(path.is_file() for path in paths):
+        raise InputError(
+            f"{folder} does not hold the detector's candidates out of fold.",
+            "Train it first: mitoscope train detector",
+        )
+    return [candidates for path in paths for candidates in load(path)]

@@ -31,6 +31,7 @@ from app.training.detector import NAME as DETECTOR
 from app.training.operating import figures, judge, level, thresholds
 from app.training.out_of_fold import FrameCandidates
 from core.cancel import CancelToken
+from core.errors import ModelError
 from models import adapters
 from models.classifier import CropClassifier, load_classifier
 from models.crop_net import CropNet, QuarterTurns
@@ -236,7 +237,11 @@ def operating_point_of(trained: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(trained / NAME / adapters.MANIFEST)
     keys = ("calibration", "levelling", "review_threshold", "count_threshold")
-    return {key: manifest[key] for key in keys} | {"operated_as_seed": manifest["plan"]["seed"]}
+    try:
+        found = {key: manifest[key] for key in keys}
+        return found | {"operated_as_seed": manifest["plan"]["seed"]}
+    except KeyError as error:
+        raise ModelError(f"The manifest of the classifier in {trained} lacks {error}.") from error
 
 
 def train(

@@ -165,12 +165,17 @@ def inverse(history: Iterable[VerdictRecord], action: Sequence[VerdictRecord]) -
 
 
 def overruled(history: Iterable[VerdictRecord], action: Sequence[VerdictRecord]) -> bool:
-    """Whether a newer verdict took the place of one of these: another reader's consensus."""
-    newest: dict[tuple[int, int | None], int] = {}
-    for verdict in history:
-        key = _state_key(verdict)
-        newest[key] = max(newest.get(key, 0), verdict.id)
-    return any(newest[_state_key(verdict)] > verdict.id for verdict in action)
+    """Whether another reader's newer verdict took the place of one of these: a consensus.
+
+    What the same reader said since stands in the way of nothing: it was undone first.
+    """
+    given = {_state_key(verdict): verdict for verdict in action}
+    return any(
+        (mine := given.get(_state_key(other))) is not None
+        and other.id > mine.id
+        and other.reader_id != mine.reader_id
+        for other in history
+    )
 
 
 def carry_verdicts(store: Store, run_id: int, mpp: Mpp | None = None) -> int:

@@ -7,6 +7,7 @@ changed since (a region, the pixel size, a consensus) is not taken back over the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from core.errors import StoreError
 from core.reading.ledger import Ledger
@@ -23,7 +24,10 @@ from core.store import (
     VerdictRecord,
 )
 
-_CHANGED_SINCE = "It was changed since, by another reader or in another window."
+_CHANGED_SINCE = "Another reader has changed it since."
+
+Version = TypeVar("Version", RegionVersion, CalibrationRecord, AcknowledgementRecord)
+"""A row of one of the kinds of which the newest holds."""
 
 
 @dataclass(slots=True)
@@ -142,27 +146,32 @@ def inversion(ledger: Ledger, step: Step, method: str) -> NewAction:
 
 def _region_before(ledger: Ledger, step: Step, region: RegionVersion) -> NewRegion:
     versions = [other for other in ledger.region_versions if other.lineage == region.lineage]
-    if versions[-1].id != region.id:
-        raise StoreError(f"“{step.text}” cannot be taken back.", _CHANGED_SINCE)
-    before = versions[-2] if len(versions) > 1 else None
+    before = _before(step, versions, region)
     if before is None:
         return NewRegion(region.kind, None, region.properties, region.lineage)
     return NewRegion(before.kind, before.wkb, before.properties, before.lineage)
 
 
 def _size_before(ledger: Ledger, step: Step, size: CalibrationRecord) -> NewCalibration:
-    if ledger.calibrations[-1].id != size.id:
-        raise StoreError(f"“{step.text}” cannot be taken back.", _CHANGED_SINCE)
-    before = ledger.calibrations[-2] if len(ledger.calibrations) > 1 else None
+    before = _before(step, ledger.calibrations, size)
     return NewCalibration(None, "") if before is None else NewCalibration(before.mpp, before.origin)
 
 
 def _said_before(ledger: Ledger, step: Step, said: AcknowledgementRecord) -> NewAcknowledgement:
     same = [other for other in ledger.acknowledgements if _scope(other) == _scope(said)]
-    if same[-1].id != said.id:
+    before = _before(step, same, said)
+    return NewAcknowledgement(said.kind, before is not None and before.value, said.run_id)
+
+
+def _before(step: Step, versions: Sequence[Version], row: Version) -> Version | None:
+    """What held before a row, if anything; newer rows of the same reader were undone already.
+
+    Raises:
+        StoreError: another reader wrote a newer one.
+    """
+    if any(other.id > row.id and other.reader_id != row.reader_id for other in versions):
         raise StoreError(f"“{step.text}” cannot be taken back.", _CHANGED_SINCE)
-    value = same[-2].value if len(same) > 1 else False
-    return NewAcknowledgement(said.kind, value, said.run_id)
+    return max((v for v in versions if v.id < row.id), key=lambda v: v.id, default=None)
 
 
 def _scope(said: AcknowledgementRecord) -> tuple[str, int | None, int | None]:

@@ -148,6 +148,33 @@ def test_undo_and_redo_are_a_stack_of_all_that_stands(work):
             reading.store.close()
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        [("give", [0], "mitosis"), ("clear", [0])],
+        [("give", [0], "mitosis"), ("give", [0], "imposter"), ("give", [0, 1], "unsure")],
+        [("settle", [0], "mitosis"), ("settle", [0], "imposter")],
+        [("move", 0), ("move", 1), ("free",), ("move", 2)],
+        [("mpp", 0.3), ("mpp", MPP), ("mpp", 0.3)],
+        [("draw", "tumour", 1), ("delete",), ("draw", "tumour", 2)],
+        [("tumour", True), ("tumour", False), ("tumour", True)],
+        [("piece", True), ("piece", False)],
+    ],
+)
+def test_what_was_changed_twice_is_undone_twice_and_done_again(tmp_path, work):
+    reading = Reading(tmp_path / "store.sqlite")
+    for step in [
+        *work,
+        *[("undo",)] * len(work),
+        *[("redo",)] * len(work),
+        ("undo",),
+        ("restart",),
+    ]:
+        reading.step(*step)
+        reading.check()
+    reading.store.close()
+
+
 def test_undo_names_what_it_takes_back_and_outlives_the_program(tmp_path):
     reading = Reading(tmp_path / "store.sqlite")
     keys = reading.desk.view().figures.key.tolist()

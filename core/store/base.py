@@ -63,7 +63,7 @@ class StoreBase:
         """Finish what is queued, give leases back, close the file; safe to call twice.
 
         Raises:
-            StoreError: something posted earlier could not be written.
+            StoreError: a run's window could not be written, and nobody was told yet.
         """
         if self._closed:
             return
@@ -89,10 +89,15 @@ class StoreBase:
         """Whether a run that this store opened is not finished yet."""
         return bool(self._leased)
 
-    def flush(self) -> None:
-        """Wait until all that was saved is on disk; raises the first failure."""
+    def flush(self, run_id: int | None = None) -> None:
+        """Wait until all that was saved is on disk.
+
+        Args:
+            run_id: the run whose failed write is raised, until it ends or is opened again; None: of
+                any run, once.
+        """
         if self._writer is not None:
-            self._writer.flush()
+            self._writer.flush(run_id)
 
     def _writing(self) -> Writer:
         if self._writer is None:

@@ -38,6 +38,7 @@ class RunStore(StoreBase):
             StoreError: another living process works on it.
         """
         run = self.write(lambda c: run_queries.open_run(c, spec, self._holder, again=again), LATER)
+        self._writing().forget(run.id)  # what could not be written is missing, and done anew
         if run.state != "done":
             self._leased[run.id] = run
         return run
@@ -67,7 +68,8 @@ class RunStore(StoreBase):
     def save_window(self, run_id: int, result: WindowResult) -> None:
         """Queue a window with its candidates as one transaction; replaces an earlier result.
 
-        Returns before it is on disk (`flush` waits); a failure is raised by the next call.
+        Returns before it is on disk (`flush` waits). A failure is raised by the run's next calls
+        until it ends or is opened again; the run then does what is missing anew.
         """
         run = self._lease_of(run_id)
 
@@ -75,11 +77,11 @@ class RunStore(StoreBase):
             lease.check(connection, run.detection_set_id, self._holder)
             run_queries.save_window(connection, run, result)
 
-        self._writing().post(work)
+        self._writing().post(run_id, work)
 
     def iter_window_points(self, run_id: int) -> Iterator[CandidateRow]:
         """The unmerged points of all windows, by row and column whatever their order in time."""
-        self.flush()
+        self.flush(run_id)
         set_id = self.run(run_id).detection_set_id
         after: tuple[int, int] | None = _BEFORE_ALL
         while after is not None:
@@ -153,9 +155,14 @@ class RunStore(StoreBase):
             message: why it failed, or what the reader must know.
             scores: (candidate id, probability, label) that take the place of those given so far,
                 in the same transaction.
+
+        Raises:
+            StoreError: a window could not be written. `done` is then refused; a cancelled run has
+                ended all the same, and this is raised if nobody was told yet.
         """
-        self.flush()
         run = self._lease_of(run_id)
+        if state == "done":
+            self.flush(run_id)
 
         def work(connection: Connection) -> None:
             score_queries.change_scores(connection, run_id, scores)
@@ -163,6 +170,9 @@ class RunStore(StoreBase):
 
         self.write(work, LATER)
         del self._leased[run_id]
+        untold = self._writing().forget(run_id)
+        if untold is not None and state == "cancelled":
+            raise untold
         return self.run(run_id)
 
     def candidates(
@@ -185,7 +195,7 @@ class RunStore(StoreBase):
         self, run_id: int, query: Callable[[Connection, int], T], *, flush: bool = True
     ) -> T:
         if flush:
-            self.flush()
+            self.flush(run_id)
         return self._read(lambda c: query(c, run_queries.get_run(c, run_id).detection_set_id))
 
     def _lease_of(self, run_id: int) -> RunRecord:

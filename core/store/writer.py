@@ -1,7 +1,8 @@
 """The one thread that owns the writing connection; each task is one transaction.
 
-Tasks of a reader's hand go before those of a run. What is submitted without waiting and fails is
-kept and raised by the next call that comes in, so that no failure is lost.
+Tasks of a reader's hand go before those of a run. What a run submits without waiting and fails is
+kept as that run's failure, which its next calls raise: no failure is lost, and no other run and no
+reader is refused for it.
 """
 
 import itertools
@@ -38,7 +39,7 @@ class _Task:
     order: int
     work: Callable[[Connection], Any] | None = field(compare=False)
     future: "Future[Any]" = field(compare=False)
-    waited_for: bool = field(compare=False)
+    run: int | None = field(compare=False)  # whose task it is; None where a caller waits
 
 
 class Writer:
@@ -66,7 +67,8 @@ class Writer:
         self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
         self._order = itertools.count()
         self._room = threading.BoundedSemaphore(MAX_WAITING)
-        self._failure: BaseException | None = None
+        self._failed: dict[int, BaseException] = {}  # the first failure of each run
+        self._untold: set[int] = set()  # runs whose failure nobody was told
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -74,24 +76,44 @@ class Writer:
 
     def write(self, work: Callable[[Connection], T], priority: int = FIRST) -> T:
         """Run a task in one transaction and wait until it is on disk."""
-        self.raise_failure()
-        result: T = self._submit(work, priority, waited_for=True).result()
+        result: T = self._submit(work, priority).result()
         return result
 
-    def post(self, work: Callable[[Connection], None]) -> None:
-        """Queue a task of a run; blocks only while `MAX_WAITING` tasks wait already."""
-        self.raise_failure()
+    def post(self, run: int, work: Callable[[Connection], None]) -> None:
+        """Queue a task of a run; blocks only while `MAX_WAITING` tasks wait already.
+
+        Raises:
+            BaseException: the run's first failure; of every call until `forget`.
+        """
+        self._raise_failure(run)
         self._room.acquire()
         try:
-            self._submit(work, LATER, waited_for=False)
+            self._submit(work, LATER, run)
         except BaseException:
             self._room.release()
             raise
 
-    def flush(self) -> None:
-        """Wait until everything posted is on disk; raises the first failure."""
-        self._submit(None, LATER, waited_for=True).result()
-        self.raise_failure()
+    def flush(self, run: int | None = None) -> None:
+        """Wait until everything posted is on disk or has failed.
+
+        Args:
+            run: the run whose first failure is raised, each time; None: of any run, if nobody was
+                told of it yet.
+        """
+        self._submit(None, LATER).result()
+        if run is None:
+            with self._lock:
+                run = min(self._untold, default=None)
+        if run is not None:
+            self._raise_failure(run)
+
+    def forget(self, run: int) -> BaseException | None:
+        """Let a run that ended or starts again write; returns the failure that nobody was told."""
+        with self._lock:
+            failure = self._failed.pop(run, None)
+            told = run not in self._untold
+            self._untold.discard(run)
+        return None if told else failure
 
     def close(self) -> None:
         """Finish what is queued and end the thread; safe to call twice."""
@@ -100,24 +122,24 @@ class Writer:
                 return
             self._closed = True
             future: Future[Any] = Future()
-            self._tasks.put(_Task(_AFTER_ALL, next(self._order), None, future, True))
+            self._tasks.put(_Task(_AFTER_ALL, next(self._order), None, future, None))
         self._thread.join()
 
-    def raise_failure(self) -> None:
-        """Raise the first failure of a posted task, once."""
+    def _raise_failure(self, run: int) -> None:
         with self._lock:
-            failure, self._failure = self._failure, None
+            failure = self._failed.get(run)
+            self._untold.discard(run)
         if failure is not None:
             raise failure
 
     def _submit(
-        self, work: Callable[[Connection], Any] | None, priority: int, *, waited_for: bool
+        self, work: Callable[[Connection], Any] | None, priority: int, run: int | None = None
     ) -> "Future[Any]":
         future: Future[Any] = Future()
         with self._lock:
             if self._closed:
                 raise StoreError(f"The store {self._path} is closed.")
-            self._tasks.put(_Task(priority, next(self._order), work, future, waited_for))
+            self._tasks.put(_Task(priority, next(self._order), work, future, run))
         return future
 
     def _run(self) -> None:
@@ -139,15 +161,21 @@ class Writer:
         try:
             result = None if task.work is None else self._transact(task.work)
         except BaseException as error:  # noqa: BLE001  handed to the caller, who raises it
-            if not task.waited_for:
-                with self._lock:
-                    self._failure = self._failure or error
+            if task.run is not None:
+                self._keep(task.run, error)
             task.future.set_exception(error)
         else:
             task.future.set_result(result)
         finally:
-            if not task.waited_for:
+            if task.run is not None:
                 self._room.release()
+
+    def _keep(self, run: int, error: BaseException) -> None:
+        log.warning("a write of run %d failed: %s", run, error)
+        with self._lock:
+            if run not in self._failed:
+                self._failed[run] = error
+                self._untold.add(run)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         with plain_errors(self._path), self._engine.begin() as connection:

@@ -17,12 +17,12 @@ from core.analysis.planning import AnalysisRequest
 from core.analysis.progress import Progress
 from core.analysis.tiling import Regions
 from core.cancel import Cancelled, CancelToken
-from core.errors import PixelSizeError, RegionError, SlideError
+from core.errors import PixelSizeError, RegionError, SlideError, StoreError
 from core.geometry import Mpp
 from core.ports import Levelled, ModelOrigin
 from core.slides.pyramid import write_pyramid
 from core.slides.reader import SlideReadError, open_slide
-from core.store import open_store
+from core.store import open_store, run_queries
 
 MPP = 0.25
 
@@ -148,6 +148,29 @@ def test_a_cancelled_token_stops_before_any_window(slide, store):
     with pytest.raises(Cancelled):
         run(slide, store, BrokenDetector(), token=token)
     assert not [t for t in threading.enumerate() if t.name.startswith("slide-reader")]
+
+
+def test_a_run_whose_window_cannot_be_written_fails_and_goes_on_later(slide, store, monkeypatch):
+    save, calls = run_queries.save_window, []
+
+    def save_window(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise StoreError("The disk is full.")
+        save(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_queries, "save_window", save_window)
+        with pytest.raises(StoreError, match="disk is full"):
+            run(slide, store)
+    (failed,) = store.runs(store.slides()[0].id)
+    assert (failed.state, failed.message) == ("failed", "The disk is full.")
+    assert not store.holds_leases
+    resumed = run(slide, store)
+    assert (resumed.run.id, resumed.resumed) == (failed.id, True)
+    assert len(store.finished_windows(failed.id)) == resumed.windows
+    first, second = found(store, failed.id), found(store, run(slide, store, again=True).run.id)
+    assert sorted(map(tuple, first[0].tolist())) == sorted(map(tuple, second[0].tolist()))
 
 
 CHILD = """

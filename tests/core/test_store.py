@@ -147,6 +147,9 @@ def test_a_window_is_written_whole_or_not_at_all(store):
     with pytest.raises(TypeError):
         store.flush()
     store.flush()  # raised once, not again
+    with pytest.raises(TypeError):  # but not all of the run is on disk
+        store.finished_windows(run.id)
+    store.finish_run(run.id, "failed", {})
     assert store.finished_windows(run.id) == set()
 
 

@@ -396,6 +396,8 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_later(path):
         with contextlib.suppress(StoreError):  # another that was queued behind the first
             store.flush()
         limit(2**30)
+        store.finish_run(run.id, "failed", {})
+        store.open_run(spec(run.slide_id))
         saved = store.finished_windows(run.id)
         assert (0, 0) in saved
         assert sum(1 for _ in store.iter_window_points(run.id)) == 20 * len(saved)
@@ -421,10 +423,10 @@ def test_verdicts_go_before_windows(path):
     order, started, gate = [], threading.Event(), threading.Event()
     writing = engine.write_engine(path)
     writer = Writer(writing, path, lambda: None, 60.0)
-    writer.post(lambda c: (started.set(), gate.wait(30))[0])
+    writer.post(1, lambda c: (started.set(), gate.wait(30))[0])
     assert started.wait(30)
     for n in range(3):
-        writer.post(lambda c, n=n: order.append(f"window {n}"))
+        writer.post(1, lambda c, n=n: order.append(f"window {n}"))
     threads = [
         threading.Thread(target=writer.write, args=(lambda c: order.append("later"), LATER)),
         threading.Thread(target=writer.write, args=(lambda c: order.append("verdict"), FIRST)),

@@ -62,6 +62,19 @@ def area_mm2(geometry0: BaseGeometry, mpp: Mpp) -> float:
     return float(geometry0.area) * mpp.px_area_um2 / UM2_PER_MM2
 
 
+def valid_polygons(geometry: BaseGeometry) -> BaseGeometry:
+    """The geometry mended where its outline crosses itself; lines and points of it left out.
+
+    Returns:
+        A polygon or multi-polygon, empty if nothing has an area.
+    """
+    whole = geometry if geometry.is_valid else shapely.make_valid(geometry)
+    if whole.geom_type in ("Polygon", "MultiPolygon"):
+        return whole
+    parts = [p for p in shapely.get_parts(whole) if p.geom_type in ("Polygon", "MultiPolygon")]
+    return shapely.union_all(parts)
+
+
 def to_um(geometry0: BaseGeometry, mpp: Mpp) -> BaseGeometry:
     """A level-0 geometry in micrometres from the slide's top left corner."""
     return affinity.scale(geometry0, mpp.x, mpp.y, origin=(0, 0))

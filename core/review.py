@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial import KDTree
 
-from core.analysis.evaluate import match
+from core.analysis.evaluate import MATCH_RADIUS_UM
 from core.errors import PixelSizeError
 from core.geometry import Mpp
 from core.store.records import Label, NewVerdict, VerdictRecord
@@ -218,16 +218,18 @@ def pair_with_points(
     candidates: Sequence[tuple[int, float, float]],
     points: Mapping[int, tuple[float, float]],
     mpp: Mpp,
+    radius_um: float = MATCH_RADIUS_UM,
 ) -> list[tuple[int, int]]:
-    """Match candidates and points one to one within 7.5 µm, the nearest first.
+    """Match candidates and points one to one within a radius, the nearest pair first.
 
     Args:
         candidates: (id, x0, y0), level-0 pixels.
         points: (x0, y0) by id.
         mpp: µm per level-0 pixel.
+        radius_um: largest distance of a pair.
 
     Returns:
-        (candidate id, point id) of every pair.
+        (candidate id, point id) of every pair, by candidate.
     """
     if not candidates or not points:
         return []
@@ -235,10 +237,16 @@ def pair_with_points(
     point_ids = list(points)
     points_um = np.array([points[point_id] for point_id in point_ids]) * scale
     candidates_um = np.array([(x0, y0) for _, x0, y0 in candidates]) * scale
-    nearness = -KDTree(points_um).query(candidates_um)[0]
-    taken = match(candidates_um, nearness, points_um).truth_index
-    return [
-        (candidate_id, point_ids[taker])
-        for (candidate_id, _, _), taker in zip(candidates, taken.tolist(), strict=True)
-        if taker >= 0
-    ]
+    near = KDTree(points_um).query_ball_point(candidates_um, radius_um)
+    distances = sorted(
+        (float(np.hypot(*(candidates_um[i] - points_um[k]))), i, k)
+        for i, found in enumerate(near)
+        for k in found
+    )
+    point_of: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, i, k in distances:
+        if i not in point_of and k not in taken:
+            point_of[i] = k
+            taken.add(k)
+    return [(candidates[i][0], point_ids[k]) for i, k in sorted(point_of.items())]

@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.exchange.classes import FIGURE_CLASSES, IGNORED, REGION_CLASSES
 from core.exchange.geojson import EXCLUDED_CLASS, QUPATH_IGNORED
 from core.exchange.marks import Mark, Outline, SlideFrame, SlideMarks, meaning
+from core.geometry import valid_polygons
 
 #: As many places are named in a note.
 NAMED = 3
@@ -127,7 +128,7 @@ class Collector:
     def _polygon(self, polygon0: Any, name: str, uuid: str, kind: str) -> None:
         """Take in a polygon or multipolygon, mended where it meets itself."""
         if not polygon0.is_valid:
-            polygon0 = _polygons_of(shapely.make_valid(polygon0))
+            polygon0 = valid_polygons(polygon0)
             self._counts["self-intersecting outlines mended"] += 1
         frame = shapely.box(0, 0, self._slide.width0, self._slide.height0)
         if polygon0.is_empty or polygon0.area <= 0:
@@ -172,11 +173,6 @@ class Collector:
 
 def _is_ring(ring: Ring) -> bool:
     return len(set(ring)) > 2 and all(isfinite(x) and isfinite(y) for x, y in ring)
-
-
-def _polygons_of(geometry: Any) -> Any:
-    parts = shapely.get_parts(geometry)
-    return shapely.union_all([p for p in parts if p.geom_type in ("Polygon", "MultiPolygon")])
 
 
 def unreadable(path: Path, what: str, hint: str = "") -> InputError:

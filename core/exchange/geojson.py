@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from core.analysis.tiling import Regions
 from core.errors import RegionError
+from core.geometry import valid_polygons
 
 # QuPath's own classes that mean "leave this out" (Ignore*, Region*-less), and what people type.
 EXCLUDED_CLASS = re.compile(
@@ -114,16 +115,10 @@ def _polygon(geometry: Mapping[str, Any], path: Path) -> tuple[BaseGeometry, boo
     if not all(abs(edge) < float("inf") for edge in polygon.bounds):
         raise RegionError(f"A polygon of {path.name} has no finite coordinates.", HINT)
     repaired = not polygon.is_valid
-    if repaired:
-        polygon = _only_polygons(shapely.make_valid(polygon))
+    polygon = valid_polygons(polygon)
     if polygon.area <= 0:
         raise RegionError(f"A polygon of {path.name} has no area.", HINT)
     return polygon, repaired
-
-
-def _only_polygons(geometry: BaseGeometry) -> BaseGeometry:
-    parts = shapely.get_parts(geometry)
-    return shapely.union_all([part for part in parts if part.geom_type in POLYGONAL])
 
 
 def _is_excluded(feature: Mapping[str, Any]) -> bool:

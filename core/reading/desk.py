@@ -10,8 +10,9 @@ import shapely
 from core.counting.protocols import get_protocol
 from core.errors import InputError, PixelSizeError
 from core.exchange.marks import SlideMarks
-from core.geometry import Mpp
+from core.geometry import Mpp, valid_polygons
 from core.reading import guards
+from core.reading.current import up_to_date
 from core.reading.desk_area import AreaDesk
 from core.reading.figures import nearest, with_value
 from core.reading.pieces import excluding_region, exclusion
@@ -73,14 +74,14 @@ class Desk(AreaDesk):
         if run is not None and run.slide_id != self._slide.id:
             raise InputError(f"Run {run.id} is of another slide.")
         self._run = run
-        self._catch_up()
+        self.catch_up()
         self._load_run()
         return self.view()
 
     def refresh(self) -> DeskView:
         """Take what is new in the store: candidates and windows of the run, other windows' acts."""
         self._read_run()
-        self._catch_up()
+        self.catch_up()
         return self.view()
 
     def set_protocol(self, protocol_id: str) -> DeskView:
@@ -92,14 +93,15 @@ class Desk(AreaDesk):
         self._protocol = get_protocol(protocol_id)
         return self.view()
 
+    @up_to_date
     def set_reader(self, reader_id: int, blinded: bool) -> DeskView:
         """Let another reader sit down."""
-        self._catch_up()
         self._sit_down(reader_id, blinded=blinded)
         return self.view()
 
     # Verdicts.
 
+    @up_to_date
     def give(self, keys: Sequence[int], verdict: Verdict, method: str = "key") -> DeskView:
         """Give one verdict to some figures; those that have it already are passed over."""
         code = VERDICTS.index(verdict)
@@ -107,11 +109,13 @@ class Desk(AreaDesk):
         text = verdict if len(fresh) == 1 else f"{verdict}, {len(fresh)} figures"
         return self._give(fresh, verdict, text, method)
 
+    @up_to_date
     def clear(self, keys: Sequence[int]) -> DeskView:
         """Take this reader's verdicts of some figures away."""
         said = [key for key in dict.fromkeys(keys) if self._own_code(key) != NONE]
         return self._give(said, "cleared", "verdict cleared")
 
+    @up_to_date
     def place(self, x0: float, y0: float, verdict: Verdict = "mitosis") -> DeskView:
         """Place a point by hand; within 7.5 µm of a figure it is that figure.
 
@@ -123,7 +127,6 @@ class Desk(AreaDesk):
             raise PixelSizeError(
                 "The slide has no µm per pixel.", "Set it before you place figures."
             )
-        self._read_verdicts()  # a point that another window placed here is this one
         figures = self._table.columns
         shown0 = np.stack([figures.x0, figures.y0], axis=1)
         key = nearest(figures.key, shown0, (x0, y0), mpp)
@@ -140,6 +143,7 @@ class Desk(AreaDesk):
         said = with_value(target, verdict)
         return self._act(NewAction(f"{verdict} placed", verdicts=[said], method="placed"))
 
+    @up_to_date
     def join(self, keys: Sequence[int]) -> DeskView:
         """Count some figures as one: the first stays, the others are deleted."""
         others = [key for key in dict.fromkeys(keys) if key != keys[0]]
@@ -147,6 +151,7 @@ class Desk(AreaDesk):
             raise InputError("Select at least two figures to join.")
         return self._give(others, "deleted", f"{len(others) + 1} figures joined", "joined")
 
+    @up_to_date
     def field_done(self) -> DeskView:
         """Call the rest of the field imposters, once all above the review threshold is said.
 
@@ -186,6 +191,7 @@ class Desk(AreaDesk):
         """The figures with a consensus, and what each reader had said; none while blinded."""
         return self._said_of(self._table.settled_points)
 
+    @up_to_date
     def settle(self, keys: Sequence[int], verdict: Verdict) -> DeskView:
         """Record what readers agreed on; it stands beside what each of them said."""
         if self._blinded:
@@ -194,6 +200,7 @@ class Desk(AreaDesk):
 
     # Files.
 
+    @up_to_date
     def take_in(self, marks: SlideMarks, as_: As = "labels") -> Taken:
         """Take in what a file says of the slide as this reader's own: one action, one undo.
 
@@ -205,7 +212,6 @@ class Desk(AreaDesk):
             InputError: there is nothing to take in, or a signed count rests on what it changes.
             PixelSizeError: 7.5 µm cannot be told.
         """
-        self._read_verdicts()
         plan = make_plan(
             marks,
             self._reader.name,
@@ -224,6 +230,7 @@ class Desk(AreaDesk):
 
     # Undo.
 
+    @up_to_date
     def undo(self) -> DeskView:
         """Take back this reader's newest action on this slide; nothing if there is none.
 
@@ -231,20 +238,20 @@ class Desk(AreaDesk):
             StoreError: somebody changed it since.
             InputError: a signed count rests on it.
         """
-        self._catch_up()
         return self._invert(self._history.undoable, "undo")
 
+    @up_to_date
     def redo(self) -> DeskView:
         """Bring back what was undone last; nothing if there is none, or something newer was done.
 
         Raises:
             StoreError, InputError: as `undo`.
         """
-        self._catch_up()
         return self._invert(self._history.redoable, "redo")
 
     # Regions and pixel size.
 
+    @up_to_date
     def draw_region(
         self,
         kind: Literal["tumour", "excluded"],
@@ -257,13 +264,14 @@ class Desk(AreaDesk):
             InputError: the polygon has no area.
         """
         guards.guard_slide(self._ledger, self._reader.id)
-        whole = polygon0 if polygon0.is_valid else shapely.make_valid(polygon0)
+        whole = valid_polygons(polygon0)
         if whole.area <= 0:
             raise InputError("This region has no area.")
         region = NewRegion(kind, whole.wkb, lineage=lineage)
         verb = "changed" if lineage else "drawn"
         return self._act(NewAction(f"{_NAMES[kind]} {verb}", regions=[region]))
 
+    @up_to_date
     def delete_region(self, lineage: str) -> DeskView:
         """Delete a region; its versions stay."""
         guards.guard_slide(self._ledger, self._reader.id)
@@ -273,6 +281,7 @@ class Desk(AreaDesk):
         gone = NewRegion(known[0].kind, None, known[0].properties, lineage)
         return self._act(NewAction(f"{_NAMES[known[0].kind]} deleted", regions=[gone]))
 
+    @up_to_date
     def exclude_piece(self, index: int, excluded: bool) -> DeskView:
         """Exclude a piece of tissue, or take it in again."""
         guards.guard_slide(self._ledger, self._reader.id)
@@ -289,6 +298,7 @@ class Desk(AreaDesk):
         text = "piece of tissue excluded" if excluded else "piece of tissue taken in"
         return self._act(NewAction(text, regions=[change]))
 
+    @up_to_date
     def set_all_tissue_is_tumour(self, value: bool) -> DeskView:
         """Record that no tumour region is needed, or that it is."""
         guards.guard_slide(self._ledger, self._reader.id)
@@ -298,6 +308,7 @@ class Desk(AreaDesk):
         text = "all tissue is tumour" if value else "not all tissue is tumour"
         return self._act(NewAction(text, acknowledgements=[said]))
 
+    @up_to_date
     def set_mpp(self, mpp: Mpp, origin: str) -> DeskView:
         """Set the slide's pixel size.
 
@@ -312,6 +323,7 @@ class Desk(AreaDesk):
 
     # The count.
 
+    @up_to_date
     def acknowledge_blur(self) -> DeskView:
         """Record that the reader saw that parts of the count area are out of focus."""
         run_id = self._run.id if self._run else None
@@ -320,6 +332,7 @@ class Desk(AreaDesk):
         said = NewAcknowledgement("blur", run_id=run_id)
         return self._act(NewAction("blur acknowledged", acknowledgements=[said]))
 
+    @up_to_date
     def draft(self, checklist: Mapping[str, bool] | None = None) -> CountRecord:
         """The count as it would be signed now, for a report that says so; nothing is stored.
 
@@ -331,7 +344,6 @@ class Desk(AreaDesk):
         Raises:
             InputError: there is no count yet.
         """
-        self._catch_up()
         view = self.settle_spots()
         if view.count is None or view.area is None:
             raise InputError(
@@ -342,6 +354,7 @@ class Desk(AreaDesk):
         texts = [blocker.text for blocker in view.count.blockers]
         return replace(record, state=view.area.state, details={**record.details, "blockers": texts})
 
+    @up_to_date
     def sign(self, checklist: Mapping[str, bool] | None = None) -> DeskView:
         """Freeze the count with its origin; an area that was only proposed is accepted first.
 
@@ -351,7 +364,6 @@ class Desk(AreaDesk):
         Raises:
             InputError: it is signed already, or what stands in the way.
         """
-        self._catch_up()
         view = self.settle_spots()
         if view.count is not None and view.count.signed is not None:
             raise InputError("This count is signed already.", "Reopen it to sign anew.")
@@ -366,6 +378,7 @@ class Desk(AreaDesk):
         self._ledger.read_rest()
         return self.view()
 
+    @up_to_date
     def reopen(self, reason: str) -> DeskView:
         """Take the signature back; the signed version stays in the store.
 

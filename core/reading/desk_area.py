@@ -6,6 +6,7 @@ from typing import Literal
 from core.counting.shapes import CountShape
 from core.errors import InputError
 from core.reading import areas, guards
+from core.reading.current import up_to_date
 from core.reading.field_areas import field_area, plans, with_field_moved, with_fields_shifted
 from core.reading.state import DeskState
 from core.reading.view import AreaView, DeskView, Plan
@@ -19,6 +20,7 @@ _PLANS: Mapping[Plan, str] = {
 class AreaDesk(DeskState):
     """The part of a desk that places the count area; errors as those of `Desk`."""
 
+    @up_to_date
     def move_area(
         self,
         centre0: tuple[float, float],
@@ -54,6 +56,7 @@ class AreaDesk(DeskState):
         )
         return self._accept(area, "count area placed")
 
+    @up_to_date
     def accept_spot(self, index: int) -> DeskView:
         """Put the count area on one of the hot spots, in the order of the last view."""
         self._ground()
@@ -61,6 +64,7 @@ class AreaDesk(DeskState):
             raise InputError("This hot spot is no longer there.")
         return self._accept(self._placing.area_at(index), "hot spot accepted")
 
+    @up_to_date
     def use_plan(self, plan: Plan) -> DeskView:
         """Count what the protocol asks for, or something else that it allows, at its best place.
 
@@ -80,6 +84,7 @@ class AreaDesk(DeskState):
             )
         return self._accept(area, _PLANS[plan])
 
+    @up_to_date
     def move_field(self, index: int, centre0: tuple[float, float]) -> DeskView:
         """Put one field of the count area elsewhere, which accepts the area.
 
@@ -95,6 +100,7 @@ class AreaDesk(DeskState):
             raise InputError("This field is no longer there.")
         return self._place_fields(area, with_field_moved(area, index, centre0), "field moved")
 
+    @up_to_date
     def shift_fields(self, dx0: float, dy0: float) -> DeskView:
         """Move all fields that are counted by some level-0 pixels, which accepts the area.
 
@@ -114,6 +120,7 @@ class AreaDesk(DeskState):
         moved = field_area(self._ground(), self._protocol, sets, field, anchors0=[None] * len(sets))
         return self._accept(moved, text)
 
+    @up_to_date
     def use_proposal(self) -> DeskView:
         """Let the count area follow the best place again."""
         own = self._own_area()

@@ -143,9 +143,11 @@ def read_mm2(ground: Ground) -> float:
     """All the readable tissue in the regions, to a cell of its mask."""
     tissue, read = ground.tissue, int(np.count_nonzero(ground.read))
     if ground.where0 is None:
-        # The tissue's own area is finer than whole cells at the slide's edge.
+        # The tissue's own area is finer than whole cells at the slide's edge. It was measured with
+        # the pixel size of its time, in which a cell was a square.
         cells = max(1, int(np.count_nonzero(tissue.mask)))
-        return tissue.area_mm2 * read / cells
+        since = ground.cell_um[0] * ground.cell_um[1] / tissue.um_per_px**2
+        return tissue.area_mm2 * since * read / cells
     return float(read) * ground.cell_um[0] * ground.cell_um[1] / UM2_PER_MM2
 
 

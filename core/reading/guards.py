@@ -29,8 +29,9 @@ def guard_places(
     points = shapely.points(places)
     for count in signed:
         versions = [r for r in ledger.region_versions if r.id == count.region_id]
-        # Without a region, all tissue was counted.
-        if not versions or shapely.intersects(shapely.from_wkb(versions[0].wkb), points).any():
+        # Without a region all tissue was counted; with the whole tumour's, also figures beside it.
+        whole = not versions or count.details.get("area", {}).get("shape") == "tissue"
+        if whole or shapely.intersects(shapely.from_wkb(versions[0].wkb), points).any():
             _refuse(ledger, count)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import shapely
 
+from core.analysis.evaluate import MATCH_RADIUS_UM
 from core.counting.protocols import Protocol, get_protocol
 from core.errors import InputError, StoreError
 from core.reading import area_store, guards
@@ -165,13 +166,16 @@ class DeskState:
         """Take what the run has by now; its state first, so that `done` means all of it."""
         if self._run is None:
             return
-        run = self._store.run(self._run.id)
+        run, before = self._store.run(self._run.id), self._run
+        self._run = run
+        if run.state != before.state:
+            self._load_run()  # at its end the probabilities of all candidates are levelled
+            return
         last_id = self._table.last_id
         self._table.extend(self._candidates(run.id, last_id))
         found = windows0(run, self._store.notable_windows(run.id, flush=False))
         if found != self._windows0:
             self._windows0 = found
-        self._run = run
         if self._table.last_id > last_id:
             self._carry(last_id)
 
@@ -181,16 +185,23 @@ class DeskState:
             after_id = page[-1].id
 
     def _carry(self, after_id: int) -> None:
-        """Let points without a candidate stand on new ones within 7.5 µm, one to one."""
-        mpp, points = self._ledger.mpp, self._table.free_points()
-        if mpp is None or not points:
+        """Let points without a candidate stand on new ones within 7.5 µm, one to one.
+
+        While the run goes on, only within half of that: candidates keep 7.5 µm from each other,
+        so none that is still to come can be nearer.
+        """
+        run, mpp, points = self._run, self._ledger.mpp, self._table.free_points()
+        if run is None or mpp is None or not points:
             return
-        pairs = pair_with_points(self._table.free_candidates(after_id), points, mpp)
+        radius_um = MATCH_RADIUS_UM / 2 if run.state == "running" else MATCH_RADIUS_UM
+        pairs = pair_with_points(self._table.free_candidates(after_id), points, mpp, radius_um)
         if not pairs:
             return
+        linked = {point_id: candidate_id for candidate_id, point_id in pairs}
         if not self._store.read_only:
             self._store.link_candidates(pairs)
-        self._table.link({point_id: candidate_id for candidate_id, point_id in pairs})
+            linked = self._store.linked_points(run.id, points)  # also what another window linked
+        self._table.link(linked)
 
     def _read_verdicts(self) -> None:
         """Take verdicts given since, here or in another window."""
@@ -265,7 +276,8 @@ class DeskState:
         guards.guard_undo(self._ledger, self._reader.id, contents(self._ledger, step.tip))
         return self._act(inversion(self._ledger, step, method))
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Take what was stored since, in whatever window; the run's candidates left out."""
         self._read_verdicts()
         self._read_actions()
         self._ledger.read_rest()

@@ -206,15 +206,16 @@ def linked_points(connection: Connection, run_id: int, point_ids: Iterable[int])
 
 
 def link_candidates(connection: Connection, pairs: Iterable[tuple[int, int]]) -> None:
-    """Let verdicts carry to candidates of a newer detection set: (candidate id, point id)."""
+    """Let verdicts carry to candidates of a newer detection set: (candidate id, point id).
+
+    A candidate that has a point already keeps it: another window carried verdicts first.
+    """
     for candidate_id, point_id in pairs:
-        linked = connection.execute(
+        connection.execute(
             update(CandidateRow)
             .where(CandidateRow.id == candidate_id, CandidateRow.point_id.is_(None))
             .values(point_id=point_id)
         )
-        if linked.rowcount != 1:
-            raise StoreError(f"Candidate {candidate_id} does not exist or has verdicts already.")
 
 
 def verdicts(

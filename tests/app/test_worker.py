@@ -19,10 +19,13 @@ class HeldDetector(BlobDetector):
 
     def __init__(self, batches=0):
         self.reached, self.free = threading.Event(), threading.Semaphore(batches)
+        self.waiting = threading.Event()
 
     def detect(self, windows):
         self.reached.set()
-        assert self.free.acquire(timeout=60)
+        if not self.free.acquire(blocking=False):
+            self.waiting.set()
+            assert self.free.acquire(timeout=60)
         return super().detect(windows)
 
 
@@ -94,7 +97,7 @@ def test_a_stopped_run_goes_on_where_it_was(qtbot, store, make_worker, slide_fil
     worker = make_worker(detector)
     request = request_for(store, slide_files[0])
     worker.start(request)
-    qtbot.waitUntil(lambda: detector.reached.is_set() and not detector.free._value, timeout=LONG_MS)
+    qtbot.waitUntil(detector.waiting.is_set, timeout=LONG_MS)
     worker.cancel(request.slide_id)
     with qtbot.waitSignal(worker.cancelled, timeout=LONG_MS) as stopped:
         detector.free.release(100)
@@ -160,7 +163,7 @@ def test_closing_stops_a_run_and_keeps_its_windows(qtbot, store, make_worker, sl
     worker = make_worker(detector)
     request = request_for(store, slide_files[0])
     worker.start(request)
-    qtbot.waitUntil(lambda: detector.reached.is_set() and not detector.free._value, timeout=LONG_MS)
+    qtbot.waitUntil(detector.waiting.is_set, timeout=LONG_MS)
     pumped = []
 
     def pump():

@@ -52,7 +52,8 @@ class CountCertainty(QWidget):
         captions = (
             (self.tr("Expected"), self.expected, self.tr(
                 "Mitoses to expect in the count area once every candidate is decided, from the "
-                "calibrated probabilities, with the 95 % interval"
+                "calibrated probabilities, with the 95 % interval; a figure without a probability "
+                "counts as one half, and the interval holds whichever way it is decided"
             )),
             (self.tr("Other category"), self.elsewhere, self.tr(
                 "Probability that the true rate of this area lies in another category"

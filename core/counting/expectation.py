@@ -4,6 +4,10 @@ Each candidate that nobody has decided is a mitosis with its probability, indepe
 others; a decided one is, or is not. The number of mitoses among them then has the Poisson-binomial
 distribution, which is computed exactly (by convolution, not by a normal or Poisson approximation).
 
+An open figure that no model scored (placed by hand) has no probability, written NaN: it may be a
+mitosis or not. Where one number is asked for, it is taken as an even chance; what is said to hold
+for certain holds either way.
+
 What it does not know: mitoses that the detector did not propose, errors that candidates share (a
 slide whose stain the classifier misreads), and that a hot spot was chosen for holding many.
 """
@@ -21,6 +25,8 @@ Floats = NDArray[np.float64]
 OPEN, IS_MITOSIS, IS_NOT = -1, 1, 0
 # Factors that are multiplied out one after another.
 _BLOCK = 32
+# What is as likely as not: of an unknown probability no side is known to be the likelier one.
+_EVEN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +35,12 @@ class ExpectedCount:
 
     Attributes:
         mean: expected number.
-        low: with `high` the central interval of the exact distribution.
+        low: with `high` the central interval of the exact distribution; those of unknown
+            probability are no mitoses at this end and mitoses at the other, so it covers both.
         high: upper end, a whole number.
         level: coverage, at least; 0.95 for 95 %.
         variance: of the number, all from candidates that are still open.
+        unknown: open candidates of unknown probability, an even chance in `mean` and `variance`.
     """
 
     mean: float
@@ -40,6 +48,7 @@ class ExpectedCount:
     high: int
     level: float
     variance: float
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,8 @@ class Settling:
             first.
         reject: rows of those that have to be no mitoses as well; least probable first.
         chance: that these verdicts all come out so.
+        unknown: open candidates of unknown probability, an even chance in `probability` and
+            `chance`.
     """
 
     settled: bool
@@ -63,6 +74,7 @@ class Settling:
     confirm: tuple[int, ...] = ()
     reject: tuple[int, ...] = ()
     chance: float = 1.0
+    unknown: int = 0
 
     @property
     def rows(self) -> tuple[int, ...]:
@@ -124,12 +136,13 @@ def expected_count(
     """The number of mitoses to expect among some candidates, with its Poisson-binomial interval.
 
     Args:
-        probabilities: (N,) float64, calibrated, 0..1; those of decided candidates do not matter.
+        probabilities: (N,) float64, calibrated, 0..1, NaN where unknown; those of decided
+            candidates do not matter.
         verdicts: (N,) `IS_MITOSIS`, `IS_NOT` or `OPEN`; None before anything is reviewed.
         level: coverage of the interval; at most half of the rest lies beyond each end.
 
     Raises:
-        ValueError: lengths differ, an open candidate has no probability, or the level is no level.
+        ValueError: lengths differ, a probability is none, or the level is no level.
     """
     if not 0 < level < 1:
         raise ValueError(f"no interval of level {level}")
@@ -137,11 +150,23 @@ def expected_count(
 
 
 def _expected(open_p: Floats, decided: int, level: float) -> ExpectedCount:
-    low, high = _ends(distribution(open_p), level)
-    variance = float(np.sum(open_p * (1 - open_p)))
+    known = open_p[~np.isnan(open_p)]
+    unknown = len(open_p) - len(known)
+    low, high = _ends(distribution(known), level)
+    even = _evened(open_p)
     return ExpectedCount(
-        decided + float(open_p.sum()), decided + low, decided + high, level, variance
+        mean=decided + float(even.sum()),
+        low=decided + low,
+        high=decided + high + unknown,
+        level=level,
+        variance=float(np.sum(even * (1 - even))),
+        unknown=unknown,
     )
+
+
+def _evened(probabilities: Floats) -> Floats:
+    """Probabilities with the unknown ones taken as an even chance."""
+    return np.where(np.isnan(probabilities), _EVEN, probabilities)
 
 
 def _split(probabilities: Floats, verdicts: NDArray[np.integer] | None) -> tuple[Floats, int]:
@@ -180,11 +205,13 @@ def settling(
     asked for the most probable category; if a verdict comes out otherwise, ask again.
 
     Args:
-        probabilities: (N,) float64, calibrated; those of decided candidates do not matter.
+        probabilities: (N,) float64, calibrated, NaN where unknown; those of decided candidates do
+            not matter.
         verdicts: as in `expected_count`.
         category_of: name of the category of a count; monotone, None between categories.
         relevant: (N,) bool, which open candidates a reader has to look at (those from the review
-            threshold on); the others are taken for what they are labelled, no mitoses. None: all.
+            threshold on); the others are taken for what they are labelled, no mitoses. One of
+            unknown probability is not labelled and always looked at. None: all.
 
     Raises:
         ValueError: as `expected_count`.
@@ -193,12 +220,13 @@ def settling(
     said = np.full(np.size(probabilities), OPEN) if verdicts is None else np.ravel(verdicts)
     rows = np.flatnonzero(said == OPEN)
     if relevant is not None:
-        kept = np.ravel(relevant)[rows]
+        kept = np.ravel(relevant)[rows] | np.isnan(open_p)
         rows, open_p = rows[kept], open_p[kept]
-    most = decided + len(rows)
+    most, unknown = decided + len(rows), int(np.count_nonzero(np.isnan(open_p)))
+    open_p = _evened(open_p)
     runs = _runs(category_of, decided, most)
     if len(runs) == 1:
-        return Settling(True, runs[0][0], 1.0)
+        return Settling(True, runs[0][0], 1.0, unknown=unknown)
     mass = distribution(open_p)
     chances = [float(mass[first - decided : last - decided + 1].sum()) for _, first, last in runs]
     best = int(np.argmax(chances))
@@ -214,6 +242,7 @@ def settling(
         tuple(rows[confirm].tolist()),
         tuple(rows[reject].tolist()),
         chance,
+        unknown,
     )
 
 

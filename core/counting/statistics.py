@@ -5,7 +5,7 @@ because it holds the most, so its rate is not the slide's rate, and the interval
 `HOT_SPOT_NOTE` stands beside each such count.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf, isfinite
 
 import numpy as np
@@ -192,12 +192,13 @@ class CountStatistics:
         chances: `category_probabilities`; empty where there are none.
         elsewhere: probability that the true rate lies in another category than the count does;
             None without a category.
-        expected: the count to expect once every candidate in the area is decided; None where
-            nothing is known of them.
+        expected: the count to expect once every candidate in the area is decided; None where some
+            are open and no probability is known of any candidate, as in a blinded reading.
         open: candidates in the area that a reader still has to look at.
         open_share: share of the uncertainty of the rate that is in undecided candidates, 0..1; the
             rest is the chance of a Poisson count, which only a larger area makes smaller.
-        settling: which verdicts would settle the category; None without one.
+        settling: which verdicts would settle the category; None without one, and where `expected`
+            is None.
         note: what a count in a hot spot is; empty for all tissue.
     """
 
@@ -230,9 +231,10 @@ def count_statistics(
         counted_mm2: the area that was really counted.
         protocol: the rule.
         probabilities: (N,) float64, calibrated, of the candidates in the count area; NaN where none
-            is known. Open candidates without one are left out.
+            is known. Open candidates without one can go either way and count as an even chance.
         decided: (N,) `expectation.IS_MITOSIS`, `IS_NOT` or `OPEN`.
         to_review: (N,) bool, from the review threshold on and without a verdict; None: all open.
+            Open candidates without a probability are added, unless nothing is known of any.
         hot_spot: False where all tissue is counted.
         level: of the intervals.
 
@@ -242,27 +244,23 @@ def count_statistics(
     category = categorise(count, counted_mm2, protocol, level)
     chances = category_probabilities(count, counted_mm2, protocol)
     own = dict(chances).get(category.category or "")
-    unknown = (decided == OPEN) & np.isnan(probabilities)
-    review = decided == OPEN if to_review is None else to_review & (decided == OPEN)
+    open_, unknown = decided == OPEN, np.isnan(probabilities)
+    review = open_ if to_review is None else to_review & open_
     expected: ExpectedCount | None = None
     settled: Settling | None = None
     share = 0.0
-    if not unknown.any() or not unknown[decided == OPEN].all():
-        known = ~unknown
-        p, said = np.nan_to_num(probabilities[known]), decided[known]
-        expected = expected_count(p, said, level)
+    if not open_.any() or not unknown.all():
+        review = review | (open_ & unknown)
+        expected = expected_count(probabilities, decided, level)
         total = expected.variance + expected.mean
         share = expected.variance / total if total > 0 else 0.0
         if chances:
             area_mm2 = _nominal_mm2(counted_mm2, protocol)
-            rows = np.flatnonzero(known)
-            found = settling(
-                p, said, lambda number: _category_at(protocol, number, area_mm2), review[known]
-            )
-            settled = replace(
-                found,
-                confirm=tuple(rows[list(found.confirm)].tolist()),
-                reject=tuple(rows[list(found.reject)].tolist()),
+            settled = settling(
+                probabilities,
+                decided,
+                lambda number: _category_at(protocol, number, area_mm2),
+                review,
             )
     return CountStatistics(
         interval=garwood(count, counted_mm2, level),
@@ -287,9 +285,14 @@ def settling_text(settling: Settling) -> str:
         wanted.append(f"confirming {len(settling.confirm)}")
     if settling.reject:
         wanted.append(f"rejecting {len(settling.reject)}")
+    even = (
+        f" Open candidates of unknown probability ({settling.unknown}) are taken as an even chance."
+        if settling.unknown
+        else ""
+    )
     return (
         f"Not settled: most probably {name} ({settling.probability:.0%}); "
-        f"{' and '.join(wanted)} of the open candidates would settle it."
+        f"{' and '.join(wanted)} of the open candidates would settle it.{even}"
     )
 
 

@@ -72,6 +72,7 @@ def _statistics(found: CountStatistics | None) -> dict[str, Any]:
                 "high": expected.high,
                 "level": expected.level,
                 "open": found.open,
+                "unknown": expected.unknown,
             }
         ),
         "chances": [list(pair) for pair in found.chances],

@@ -17,8 +17,9 @@ def figure_statistics(
 ) -> CountStatistics:
     """The statistics of the count in an area; quick enough to be made anew after each verdict.
 
-    A figure called unsure is as open as one without a verdict. In a blinded reading no probability
-    is known, and nothing is expected of open figures.
+    A figure called unsure is as open as one without a verdict; placed by hand, it has no
+    probability and can go either way. In a blinded reading no probability is known of any figure,
+    and nothing is expected of open ones.
 
     Args:
         figures: with `in_area` and `to_review` filled in.

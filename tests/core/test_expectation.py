@@ -68,7 +68,7 @@ def test_what_is_decided_is_certain_whatever_its_probability():
     ("probabilities", "said", "level"),
     [
         ([1.2], None, 0.95),
-        ([np.nan], None, 0.95),
+        ([-0.1], None, 0.95),
         ([0.5], [OPEN, OPEN], 0.95),
         ([0.5], [7], 0.95),
         ([0.5], None, 1.0),
@@ -79,13 +79,27 @@ def test_nonsense_is_refused(probabilities, said, level):
         expected_count(np.array(probabilities), None if said is None else np.array(said), level)
 
 
+@given(st.lists(st.tuples(chances, verdicts, st.booleans()), max_size=30))
+def test_the_interval_covers_both_ways_of_what_is_unknown(candidates):
+    p = np.array([one for one, _, _ in candidates], dtype=np.float64)
+    said = np.array([one for _, one, _ in candidates], dtype=np.int8)
+    hidden = np.array([one for _, _, one in candidates], dtype=bool)
+    found = expected_count(np.where(hidden, np.nan, p), said)
+    none, every = (expected_count(np.where(hidden, sure, p), said) for sure in (0.0, 1.0))
+    assert (found.low, found.high) == (none.low, every.high)
+    assert found.mean == pytest.approx((none.mean + every.mean) / 2)
+    assert found.unknown == np.count_nonzero(hidden & (said == OPEN))
+    assert every.mean - none.mean == pytest.approx(found.unknown)
+    assert found.variance == pytest.approx(none.variance + found.unknown / 4)
+
+
 def below_and_from(*borders):
     """Names of categories that begin at the borders."""
     return lambda count: f"from {max(border for border in (0, *borders) if border <= count)}"
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.01, 0.99), verdicts), max_size=7),
+    st.lists(st.tuples(st.one_of(st.floats(0.01, 0.99), st.just(np.nan)), verdicts), max_size=7),
     st.lists(st.integers(1, 8), min_size=1, max_size=2, unique=True),
 )
 def test_the_fewest_verdicts_that_settle_are_found_against_trying_all(candidates, borders):
@@ -93,6 +107,8 @@ def test_the_fewest_verdicts_that_settle_are_found_against_trying_all(candidates
     said = np.array([one for _, one in candidates], dtype=np.int8)
     name_of = below_and_from(*borders)
     found = settling(p, said, name_of)
+    assert found.unknown == np.count_nonzero(np.isnan(p) & (said == OPEN))
+    p[np.isnan(p)] = 0.5  # an even chance
     sure, rows = int((said == IS_MITOSIS).sum()), np.flatnonzero(said == OPEN)
     finals = {name_of(sure + number) for number in range(len(rows) + 1)}
     assert found.settled == (len(finals) == 1)
@@ -129,6 +145,43 @@ def test_only_candidates_that_must_be_looked_at_can_unsettle():
     assert found.chance == found.probability == pytest.approx(0.72)
     decided = settling(p, np.array([1, 1, -1, -1]), name_of, look)
     assert (decided.settled, decided.category, decided.rows) == (True, "from 2", ())
+
+
+def test_a_candidate_of_unknown_probability_can_go_either_way():
+    name_of = below_and_from(2)
+    look = np.array([False, False, False])
+    found = settling(np.array([0.9, np.nan, 0.05]), np.array([1, -1, -1]), name_of, look)
+    assert (found.settled, found.probability, found.chance, found.unknown) == (False, 0.5, 0.5, 1)
+    assert found.rows == (1,)
+    for verdict, category in ((IS_MITOSIS, "from 2"), (IS_NOT, "from 0")):
+        decided = np.array([IS_MITOSIS, verdict, OPEN])
+        then = settling(np.array([0.9, np.nan, 0.05]), decided, name_of, look)
+        assert (then.settled, then.category, then.unknown) == (True, category, 0)
+    far = settling(np.array([np.nan]), None, name_of)
+    assert (far.settled, far.unknown) == (True, 1)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 0.99), verdicts, st.booleans(), st.booleans()), max_size=7),
+    st.integers(1, 8),
+)
+def test_settled_is_said_only_where_no_way_of_the_unknown_changes_it(candidates, border):
+    p = np.array([np.nan if hidden else one for one, _, hidden, _ in candidates], dtype=np.float64)
+    said = np.array([one for _, one, _, _ in candidates], dtype=np.int8)
+    look = np.array([one for _, _, _, one in candidates], dtype=bool)
+    name_of = below_and_from(border)
+    found = settling(p, said, name_of, look)
+    unknown = np.flatnonzero((said == OPEN) & np.isnan(p))
+    for way in product((IS_NOT, IS_MITOSIS), repeat=len(unknown)):
+        then = said.copy()
+        then[unknown] = way
+        after = settling(p, then, name_of, look)
+        if found.settled:
+            assert (after.settled, after.category) == (True, found.category)
+    rest = said.copy()
+    rest[list(found.confirm)], rest[list(found.reject)] = IS_MITOSIS, IS_NOT
+    after = settling(p, rest, name_of, look)
+    assert (after.settled, after.category) == (True, found.category)
 
 
 def test_a_final_count_between_categories_has_no_name():

@@ -62,6 +62,15 @@ def test_the_figures_that_settle_are_named_by_their_keys():
     assert record.settling.reject == ()
 
 
+@pytest.mark.parametrize("verdict", [UNSURE, NONE])
+def test_an_open_figure_placed_by_hand_keeps_the_category_open(verdict):
+    placed = figures([verdict, *[MITOSIS] * 6, NONE], [np.nan, *[0.9] * 6, 0.05])
+    record = figure_statistics(placed, AREA, get_protocol("dog_mct_kiupel"), 6)
+    assert not record.settling.settled
+    assert record.settling.rows == (7,)
+    assert (record.open, record.expected.unknown) == (1, 1)
+
+
 def test_a_blinded_reading_expects_nothing_of_open_figures():
     seen = figures([MITOSIS, NONE], [np.nan, np.nan])
     record = figure_statistics(seen, AREA, get_protocol("dog_mct_kiupel"), 1)

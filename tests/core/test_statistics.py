@@ -17,6 +17,7 @@ from core.counting.statistics import (
     category_probabilities,
     count_statistics,
     garwood,
+    settling_text,
 )
 
 
@@ -180,7 +181,28 @@ def test_the_record_without_categories_candidates_or_probabilities():
     assert (by_hand.expected.mean, by_hand.settling.settled) == (2, True)
     some = np.array([0.5, np.nan, np.nan])
     mixed = count_statistics(1, 5.0, protocol, some, np.array([OPEN, OPEN, IS_MITOSIS]))
-    assert mixed.expected.mean == 1.5
+    assert (mixed.expected.mean, mixed.expected.low, mixed.expected.high) == (2, 1, 3)
+    assert (mixed.expected.unknown, mixed.expected.variance) == (1, 0.5)
+
+
+def test_what_no_model_scored_can_go_either_way():
+    protocol = get_protocol("dog_mct_kiupel")
+    p = np.array([0.9] * 6 + [np.nan, 0.05])
+    decided = np.array([IS_MITOSIS] * 6 + [OPEN, OPEN])
+    look = np.zeros(8, bool)
+    record = count_statistics(6, 2.37, protocol, p, decided, to_review=look)
+    assert (record.settling.settled, record.settling.rows, record.open) == (False, (6,), 1)
+    assert (record.expected.low, record.expected.high) == (6, 8)
+    assert record.expected.mean == pytest.approx(6.55)
+    text = settling_text(record.settling)
+    assert text.startswith("Not settled")
+    assert text.endswith("Open candidates of unknown probability (1) are taken as an even chance.")
+    for verdict, number in ((IS_MITOSIS, 7), (IS_NOT, 6)):
+        decided[6] = verdict
+        after = count_statistics(number, 2.37, protocol, p, decided, to_review=look)
+        assert after.settling.settled
+        assert after.settling.category == after.category.category
+        assert "unknown" not in settling_text(after.settling)
 
 
 def test_the_rows_that_settle_are_those_of_the_arrays_that_were_given():

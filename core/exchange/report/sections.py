@@ -123,6 +123,8 @@ def _expectation(details: Mapping[str, Any]) -> list[Row]:
             f"{expected['mean']:.1f} ({level} interval {expected['low']} to {expected['high']}), "
             f"{number_of(expected['open'], 'candidate')} still to review"
         )
+        if unknown := expected.get("unknown"):
+            text += f"; {unknown} of unknown probability, each expected as one half"
         rows.append(Row("Expected once all is reviewed", text))
     if chances := details.get("chances"):
         text = "; ".join(f"{signs(name)}: {_share(chance)}" for name, chance in chances)

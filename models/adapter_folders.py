@@ -70,7 +70,10 @@ def read_info(folder: Path) -> AdapterInfo:
         return AdapterInfo(folder, folder.name, fault=f"{MANIFEST} is not valid JSON.")
     if not isinstance(manifest, dict):
         return AdapterInfo(folder, folder.name, fault=f"{MANIFEST} is not an adapter's manifest.")
-    return _info(folder, manifest)
+    try:
+        return _info(folder, manifest)
+    except (AttributeError, TypeError, ValueError):  # a key holds another kind of value
+        return AdapterInfo(folder, folder.name, fault=f"{MANIFEST} is not an adapter's manifest.")
 
 
 def _info(folder: Path, manifest: dict[str, Any]) -> AdapterInfo:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from core.errors import ModelError
 from core.ports import ModelOrigin
-from models.adapters import MANIFEST, WEIGHTS, load_merged
+from models.adapters import MANIFEST, WEIGHTS, load_merged, mode_of
 from models.calibration import Calibration
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
@@ -94,17 +94,26 @@ def load_atypical(
     """Load the shipped head, or one that `mitoscope train atypical` or `adapt` wrote.
 
     Raises:
-        ModelError: weights or manifest are missing or damaged, or do not belong together.
+        ModelError: weights or manifest are missing or damaged, do not belong together, or are for
+            another task.
     """
     folder = folder or weights_folder() / shipped("atypical")
     manifest = read_manifest(folder / MANIFEST)
-    entry = backbone(manifest["backbone"])
-    if manifest["mode"] == "full":
-        network = _with_all_weights(folder, entry, manifest["sha256"])
-    else:
-        network = cast("CropNet", load_merged(CropNet(entry), folder, entry))
+    if manifest.get("task", "mitosis") != "atypical":
+        raise ModelError(
+            f"The adapter {folder.name} finds mitoses; it does not tell atypical from normal ones.",
+            "Choose one that was made for atypical mitoses.",
+        )
     sha256 = file_sha256(folder / MANIFEST)
-    return AtypicalClassifier(network, manifest, sha256, device or pick_device())
+    try:
+        entry = backbone(manifest["backbone"])
+        if mode_of(manifest) == "full":
+            network = _with_all_weights(folder, entry, manifest["sha256"])
+        else:
+            network = cast("CropNet", load_merged(CropNet(entry), folder, entry))
+        return AtypicalClassifier(network, manifest, sha256, device or pick_device())
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"The manifest of {folder.name} is incomplete: {error}.") from error
 
 
 def _with_all_weights(folder: Path, entry: Backbone, sha256: str) -> CropNet:

@@ -236,14 +236,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """A model's JSON manifest.
 
     Raises:
-        ModelError: it is missing or not JSON.
+        ModelError: it is missing or not a JSON object.
     """
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(
             f"The model's manifest {path.name} cannot be read: {error.strerror}."
         ) from error
     except ValueError as error:
         raise ModelError(f"The model's manifest {path.name} is not valid JSON.") from error
+    if not isinstance(manifest, dict):
+        raise ModelError(f"The model's manifest {path.name} is not a table of keys.")
     return manifest

@@ -135,6 +135,13 @@ def test_a_manifest_that_cannot_be_is_refused_in_plain_words(tmp_path, monkeypat
         load_classifier(tmp_path / "a", device=pick_device("cpu"))
 
 
+def test_a_manifest_that_is_no_table_is_refused_in_plain_words(tmp_path):
+    _save(tmp_path / "a", "lora")
+    (tmp_path / "a" / adapters.MANIFEST).write_text("[1]", encoding="utf-8")
+    with pytest.raises(ModelError, match="not a table"):
+        load_classifier(tmp_path / "a", device=pick_device("cpu"))
+
+
 def test_a_folder_without_an_adapter_is_said(tmp_path):
     with pytest.raises(ModelError, match="no adapter in"):
         load_classifier(tmp_path, device=pick_device("cpu"))
@@ -163,13 +170,14 @@ def test_lora_with_a_missing_tensor_is_refused(tmp_path):
 
 def test_adapters_are_listed_with_their_faults(tmp_path):
     assert adapters.list_adapters(tmp_path / "none") == []
-    for name in ("a good one", "broken", "cut", ".under way"):
+    for name in ("a good one", "broken", "cut", "odd", ".under way"):
         _save(tmp_path / name, "probe")
     (tmp_path / "broken" / adapters.MANIFEST).write_text("{", encoding="utf-8")
     (tmp_path / "cut" / adapters.WEIGHTS).write_bytes(b"half")
+    _edit(tmp_path / "odd", training=3, comparison="none", warnings=7)
     (tmp_path / "no adapter").mkdir()
     found = {info.folder.name: info for info in adapters.list_adapters(tmp_path)}
-    assert set(found) == {"a good one", "broken", "cut"}
+    assert set(found) == {"a good one", "broken", "cut", "odd"}
     good = found["a good one"]
     assert good.fault == ""
     assert (good.name, good.mode, good.task) == ("ours", "probe", "mitosis")
@@ -177,3 +185,4 @@ def test_adapters_are_listed_with_their_faults(tmp_path):
     assert good.warnings == ("few",)
     assert "JSON" in found["broken"].fault
     assert "damaged" in found["cut"].fault
+    assert "not an adapter's manifest" in found["odd"].fault

@@ -54,3 +54,19 @@ def test_what_does_not_fit_is_refused(head):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"backbone": "nothing"}))
     with pytest.raises(ModelError, match="no backbone"):
         load_atypical(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"task": "mitosis"}, "finds mitoses"),
+        ({"backbone": None}, "no backbone"),
+        ({"sha256": 3}, "incomplete"),
+        ({"calibration": None}, "incomplete"),
+    ],
+)
+def test_a_manifest_of_another_task_or_incomplete_is_refused(head, changed, said):
+    path = head[1] / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(ModelError, match=said):
+        load_atypical(head[1], device=pick_device("cpu"))

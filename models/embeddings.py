@@ -128,7 +128,7 @@ def _load(path: Path, dim: int) -> NDArray[np.void] | None:
         table: NDArray[np.void] = np.load(path, mmap_mode="r", allow_pickle=False)
         if table.dtype == _dtype(dim) and table.ndim == 1:
             return table
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001  NumPy parses the header as Python: a flipped bit raises anything
         log.warning("a file of embeddings cannot be read and is dropped: %s", error)
     path.unlink(missing_ok=True)
     return None
@@ -137,8 +137,8 @@ def _load(path: Path, dim: int) -> NDArray[np.void] | None:
 def _touch(path: Path) -> None:
     try:
         os.utime(path)
-    except FileNotFoundError:
-        log.info("a file of embeddings was dropped while in use")
+    except OSError as error:
+        log.info("the use of a file of embeddings was not noted: %s", error)
 
 
 class _MeanOverTurns(nn.Module):

@@ -215,6 +215,16 @@ def test_parts_of_another_question_are_not_gone_on_from(tiny, crops, tmp_path):
     assert other.rows == adapt(request_for(crops, tmp_path / "theirs", seed=1)).rows
 
 
+@pytest.mark.parametrize("kept", [b"", b"half a fold", b"PK\x03\x04 and no more"])
+def test_a_damaged_part_is_done_again(tiny, crops, tmp_path, kept):
+    token = CancelToken()
+    request = request_for(crops, tmp_path / "ours")
+    with pytest.raises(Cancelled):
+        adapt(request, token, lambda r: token.cancel() if r.part == "comparing" else None)
+    (tmp_path / ".ours.adapting" / "fold-0.npz").write_bytes(kept)
+    assert adapt(request).rows == adapt(request_for(crops, tmp_path / "theirs")).rows
+
+
 KILLED = """
 import os, signal, sys
 sys.path[:0] = {paths!r}

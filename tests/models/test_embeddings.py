@@ -55,17 +55,20 @@ def test_the_key_holds_crop_backbone_and_preprocessing(tmp_path, forwards, monke
     assert len(set(crop_keys("a", CROPS)) | set(crop_keys("b", CROPS))) == 40
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "not numpy", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "header", "not numpy", "empty"])
 def test_damage_costs_time_only(tmp_path, forwards, damage):
     expected = _embedder(tmp_path)(CROPS)
     (path,) = tmp_path.glob("*/*.npy")
     data = bytearray(path.read_bytes())
     if damage == "flipped":
         data[-3] ^= 0x55
+    if damage == "header":  # which NumPy reads as Python
+        data[10] ^= 0x55
     path.write_bytes(
         {
             "cut": bytes(data[: len(data) // 2]),
             "flipped": bytes(data),
+            "header": bytes(data),
             "not numpy": b"something else altogether",
             "empty": b"",
         }[damage]

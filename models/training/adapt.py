@@ -385,8 +385,12 @@ def logits_of(
                 with device.autocast() if on_gpu else nullcontext():
                     out: torch.Tensor = network(x)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or batch == 1:
+            if not is_out_of_memory(error):
                 raise
+            if batch == 1:
+                raise DeviceError(
+                    "There is not enough memory to judge one crop.", "Close other programs."
+                ) from error
             batch = batch // 2
             continue
         parts.append(out.float().cpu().numpy())

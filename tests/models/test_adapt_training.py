@@ -124,6 +124,8 @@ def test_a_crop_that_does_not_fit_is_said_in_plain_words(monkeypatch):
     trainer = Trainer(network, SETTINGS, CPU)
     with pytest.raises(DeviceError, match="not enough memory"):
         trainer.step(torch.rand(4, 3, 32, 32), torch.ones(4), 1e-3)
+    with pytest.raises(DeviceError, match="not enough memory"):
+        logits_of(network, np.zeros((4, 32, 32, 3), np.uint8), CPU)
 
 
 @pytest.mark.parametrize("stop_at", [4, 8])

@@ -4,6 +4,7 @@
 words; 130 stopped by Ctrl-C; 1 a fault of the program, with its traceback in the log file.
 """
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -45,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Cancelled, KeyboardInterrupt, typer.Abort):
         typer.echo("Stopped.", err=True)
         return STOPPED
+    except BrokenPipeError:  # `mitoscope models list | head`: who asked has seen enough
+        return STOPPED
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            say(UserError("The disk is full.", "Free some space on it, then ask again."))
+            return WORLD
+        _log_bug()
+        return BUG
     except Exception:  # noqa: BLE001  the outermost border: a bug is logged and named, not shown
         _log_bug()
         return BUG

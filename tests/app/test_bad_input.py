@@ -239,3 +239,17 @@ def test_full_disk_is_told_in_plain_words_and_the_run_is_kept(slide, tmp_path, c
     assert not list(tmp_path.glob("*.csv")) + list(tmp_path.glob(".*.partial"))
     with open_store(store) as opened:
         assert [run.state for run in opened.runs(1)] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(errno.ENOSPC, 2, "The disk is full."), (errno.EPIPE, 130, "")]
+)
+def test_an_output_that_takes_no_more_is_no_fault_of_the_program(
+    capsys, monkeypatch, number, status, said
+):
+    def refuse(*_args, **_options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("app.__main__._run", refuse)
+    assert main(["models", "list"]) == status
+    assert said in capsys.readouterr().err

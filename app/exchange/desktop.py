@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.exchange.dialogs import ExportDialog, ImportDialog
 from app.exchange.files import Read, Written, export, read
+from app.listing import shown_name
 from app.reporting.reports import plain_name
 from app.room import OpenedSlide, Room
 from core.errors import UserError
@@ -79,22 +80,23 @@ class Exchange(QObject):
             path = Path(name)
             self._folder = str(path.parent)
             self.write(
-                path if path.suffix else path.with_suffix(format_.extensions[0]), format_, choice
+                opened,
+                path if path.suffix else path.with_suffix(format_.extensions[0]),
+                format_,
+                choice,
             )
 
-    def write(self, path: Path, format_: Format, choice: Choice) -> None:
-        """Write the open slide's marks on the io thread."""
-        opened, room = self._room.opened, self._room
-        if opened is None or opened.stored is None:
-            return
+    def write(self, opened: OpenedSlide, path: Path, format_: Format, choice: Choice) -> None:
+        """Write the marks of a slide on the io thread, though it may have been left meanwhile."""
+        room = self._room
         self.noted.emit(self.tr("Exporting…"))
-        store, slide, stored = room.store, opened.slide, opened.stored
-        hidden = opened.name if room.hide_names else ""
+        store, slide, hidden = room.store, opened.slide, room.hide_names
 
         def work() -> Written:
             # The record of now: an alias may have been given since the slide was opened.
-            known = store.slide(stored.id)
-            return export(store, known, slide, path, format_, choice, name=hidden)
+            known = store.slide(opened.slide_id)
+            name = shown_name(known, hidden=True) if hidden else ""
+            return export(store, known, slide, path, format_, choice, name=name)
 
         room.io.submit(work, lambda done: self._written(path, format_, done), self._fail)
 

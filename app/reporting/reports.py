@@ -9,11 +9,13 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from app.bridge import WorkThread
 from app.dialogs import SUFFIXES
 from app.laboratory import check_alias
+from app.listing import shown_name
 from app.reporting.making import make_report, write_report
 from app.reporting.pdf import missing_signs
 from app.room import OpenedSlide, Room
 from core.cancel import CancelToken
 from core.errors import InputError, UserError
+from core.reading.desk import Desk
 from core.reading.view import DeskView
 from core.store import CountRecord
 
@@ -52,8 +54,10 @@ class Reports(QObject):
         self._thread = WorkThread("report", room.bridge)
         self._token = CancelToken()
         self._folder = ""
+        self._drafting = False  # whether the desk is making a draft
         self._seen: tuple[int, int | None] | None = None  # the slide in view, its signed count
         room.view_changed.connect(self._look_for_signature)
+        room.slide_closing.connect(self._slide_left)
 
     @Slot()
     def ask(self) -> None:
@@ -82,36 +86,84 @@ class Reports(QObject):
             if not path.suffix:
                 path = path.with_suffix(".html" if "html" in chosen else ".pdf")
             self._folder = str(path.parent)
-            self.make(path)
+            self.make(path, opened, view)
 
-    def make(self, path: Path) -> None:
-        """Make the report of the count as it is now: signed, or a draft."""
-        view, opened = self._room.view, self._room.opened
-        if view is None or view.count is None or opened is None:
-            return
+    def make(self, path: Path, opened: OpenedSlide, asked: DeskView) -> None:
+        """Make the report of a slide's count as it is now: signed, or a draft.
+
+        A slide that was left meanwhile is reported as it was signed; a draft would need its desk.
+
+        Args:
+            path: of the report.
+            opened: the slide.
+            asked: its view when the report was asked for.
+        """
+        view = self._room.view if self._is_open(opened) else asked
+        count = None if view is None else view.count
+        if count is None:
+            self.noted.emit(self.tr("There is no count to report yet."))
+        elif count.signed is not None:
+            self._start(path, opened, count.signed)
+        elif self._is_open(opened):
+            self._draft(path, opened)
+        else:
+            self._refuse_left(opened)
+
+    def _is_open(self, opened: OpenedSlide) -> bool:
+        now = self._room.opened
+        return now is not None and now.slide_id == opened.slide_id
+
+    def _draft(self, path: Path, opened: OpenedSlide) -> None:
+        """Have the desk say what would be signed now; the ticks are those of this moment."""
         self.noted.emit(self.tr("Making the report…"))
-        if view.count.signed is not None:
-            self._start(path, opened, view.count.signed)
-            return
-        ticks = dict(self._ticks())
-        self._room.inquire(
-            lambda desk: desk.draft(ticks), lambda count: self._start(path, opened, count)
+        self._drafting, ticks = True, dict(self._ticks())
+
+        def question(desk: Desk) -> CountRecord | UserError:
+            try:
+                return desk.draft(ticks)
+            except UserError as error:  # an answer too: nothing is being drafted any more
+                return error
+
+        def answered(found: CountRecord | UserError) -> None:
+            self._drafting = False
+            if isinstance(found, UserError):
+                self._fail(found)
+            else:
+                self._start(path, opened, found)
+
+        self._room.inquire(question, answered)
+
+    @Slot(object)
+    def _slide_left(self, opened: OpenedSlide) -> None:
+        """A desk that was left answers nobody."""
+        if self._drafting and not self._token.cancelled:
+            # Later: the next slide, which is about to be shown, takes an older error away.
+            self._room.bridge.post(lambda: self._refuse_left(opened))
+        self._drafting = False
+
+    def _refuse_left(self, opened: OpenedSlide) -> None:
+        self._fail(
+            InputError(
+                self.tr("No report of {0} was written: the slide was left.").format(opened.name),
+                self.tr("Its count is not signed. Open it again to report a draft."),
+            )
         )
 
     def _start(self, path: Path, opened: OpenedSlide, count: CountRecord) -> None:
-        room, token = self._room, self._token
-        hidden = opened.name if room.hide_names else ""
+        self.noted.emit(self.tr("Making the report…"))
+        room, token, hidden = self._room, self._token, self._room.hide_names
         american = QLocale().measurementSystem() == QLocale.MeasurementSystem.ImperialUSSystem
 
         def tell(done: int, total: int) -> None:
             room.bridge.post(lambda: self._tell(done, total))
 
         def work() -> str:
+            stored = room.store.slide(count.slide_id)
             report = make_report(
                 room.store,
                 count,
                 path=opened.slide.path,
-                name=hidden,
+                name=shown_name(stored, hidden=True) if hidden else "",
                 token=token,
                 progress=tell,
             )

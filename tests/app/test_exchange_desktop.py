@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from desktops import guard_gui_thread
 from PySide6.QtWidgets import QDialog, QFileDialog
-from reading_room import LONG_MS, asked, small_slide
+from reading_room import LONG_MS, asked, other_slide, small_slide
 from shiboken6 import isValid
 
 from app.exchange import desktop
@@ -93,7 +93,7 @@ def test_files_are_read_and_written_on_the_io_thread(qtbot, room, exchange, tmp_
     watched("read")
     watched("export")
     path = tmp_path / "a.csv"
-    finished(qtbot, exchange, lambda: exchange.write(path, FORMATS["csv"], Choice()))
+    finished(qtbot, exchange, lambda: exchange.write(room.opened, path, FORMATS["csv"], Choice()))
     dialog_of(qtbot, exchange, ImportDialog, lambda: exchange.look_at(path))
     assert threads == [("export", "io"), ("read", "io")]
 
@@ -153,6 +153,39 @@ def test_what_was_read_for_another_slide_is_not_taken_in(
     with qtbot.waitSignal(exchange.noted) as blocker:
         dialog.accept()
     assert "Another slide was opened" in blocker.args[0]
+
+
+def open_other(qtbot, room, folder):
+    """Leave the slide for another one."""
+    before = room.opened
+    room.open(other_slide(folder / "Other.tif"))
+    qtbot.waitUntil(
+        lambda: room.opened not in (None, before) and room.view is not None, timeout=LONG_MS
+    )
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_the_slide_that_was_asked_for_is_exported_though_it_was_left(
+    qtbot, room, exchange, tmp_path, monkeypatch, hidden
+):
+    room.set_hide_names(hidden)
+    asked(qtbot, room, lambda desk: desk.place(1500, 1500))
+    slide_id, proposed = room.opened.slide_id, []
+    dialog = dialog_of(qtbot, exchange, ExportDialog, exchange.ask_export)
+    dialog.formats.setCurrentIndex(dialog.formats.findData("csv"))
+
+    def choose(_parent, _title, start, _filters):  # as long as the reader thinks of a name
+        open_other(qtbot, room, tmp_path)
+        proposed.append(Path(start).name)
+        return str(tmp_path / "out.csv"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    text = finished(qtbot, exchange, dialog.accept)
+    assert proposed == [f"Slide {slide_id}.csv" if hidden else "Smith.csv"]
+    assert "11 points" in text  # the other slide has none
+    written = (tmp_path / "out.csv").read_text(encoding="utf-8-sig")
+    assert ("Smith" in written) != hidden
+    assert "Other" not in written
 
 
 def test_without_a_slide_nothing_is_asked(qtbot, room, exchange):

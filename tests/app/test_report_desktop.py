@@ -5,12 +5,13 @@ import threading
 import pytest
 from desktops import guard_gui_thread
 from PySide6.QtWidgets import QFileDialog
-from reading_room import LONG_MS, asked, close_room, open_room
+from reading_room import LONG_MS, asked, close_room, open_room, other_slide
 
 from app.__main__ import main
 from app.panels.sign import sign_as_shown
 from app.reporting import making
 from app.reporting.reports import Reports, plain_name
+from core.errors import StoreError
 from core.exchange.report.model import DRAFT
 from core.laboratory import Laboratory
 from core.slides.synthetic import render_demo_slide
@@ -27,7 +28,7 @@ def reports(room):
 def made(qtbot, reports, path):
     """Have a report made and wait for it; its text."""
     with qtbot.waitSignal(reports.finished, timeout=LONG_MS) as blocker:
-        reports.make(path)
+        reports.make(path, reports._room.opened, reports._room.view)
     assert blocker.args == [str(path)]
     return path.read_bytes()
 
@@ -59,7 +60,7 @@ def test_a_signed_count_is_made_on_another_thread(qtbot, room, reports, tmp_path
 
     monkeypatch.setattr(making, "write_html", watched)
     with qtbot.waitSignal(reports.finished, timeout=LONG_MS):
-        reports.make(tmp_path / "signed.html")
+        reports.make(tmp_path / "signed.html", room.opened, room.view)
     assert not offences
     assert threads == ["report"]
     page = (tmp_path / "signed.html").read_text(encoding="utf-8")
@@ -99,10 +100,85 @@ def test_the_dialog_proposes_a_name_and_gives_a_suffix(qtbot, room, reports, tmp
     assert (tmp_path / "mine.html").exists()
 
 
+def leave_while_a_place_is_chosen(qtbot, room, tmp_path, monkeypatch):
+    """Have the file dialog end only when another slide with a count is open."""
+
+    def choose(*_):
+        room.open(other_slide(tmp_path / "Other.tif"))
+        qtbot.waitUntil(
+            lambda: (
+                room.opened is not None
+                and room.opened.name == "Other.tif"
+                and room.view is not None
+                and room.view.count is not None
+            ),
+            timeout=LONG_MS,
+        )
+        return str(tmp_path / "r.html"), "HTML (*.html)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+
+
+def test_the_signed_count_that_was_asked_for_is_reported_though_its_slide_was_left(
+    qtbot, room, reports, tmp_path, monkeypatch
+):
+    read_and_sign(qtbot, room)
+    leave_while_a_place_is_chosen(qtbot, room, tmp_path, monkeypatch)
+    with qtbot.waitSignal(reports.finished, timeout=LONG_MS):
+        reports.ask()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Signed by Ada" in page
+    assert "Smith.tif" in page
+    assert "Other.tif" not in page
+
+
+def test_a_draft_of_a_slide_that_was_left_is_refused_in_words(
+    qtbot, room, reports, tmp_path, monkeypatch
+):
+    leave_while_a_place_is_chosen(qtbot, room, tmp_path, monkeypatch)
+    with qtbot.waitSignal(reports.failed, timeout=LONG_MS) as failure:
+        reports.ask()
+    assert failure.args[0].message == "No report of Smith.tif was written: the slide was left."
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_draft_whose_slide_is_left_before_the_desk_answers_is_refused_in_words(
+    qtbot, room, reports, tmp_path
+):
+    events = []
+    room.slide_opened.connect(lambda opened: events.append(opened.name))
+    reports.failed.connect(lambda error: events.append(error.message))
+    held = threading.Event()
+    room.ask(lambda desk: desk.view() if held.wait(LONG_MS) else None)
+    reports.make(tmp_path / "r.html", room.opened, room.view)
+    room.close_slide()
+    room.open(other_slide(tmp_path / "Other.tif"))
+    held.set()
+    qtbot.waitUntil(lambda: len(events) == 2, timeout=LONG_MS)
+    assert any("the slide was left" in said for said in events)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_draft_that_cannot_be_made_is_said_once(qtbot, room, reports, tmp_path, monkeypatch):
+    def refuse(_desk, _ticks):
+        raise StoreError("The store cannot be read.")
+
+    monkeypatch.setattr("core.reading.desk.Desk.draft", refuse)
+    said = []
+    reports.failed.connect(lambda error: said.append(error.message))
+    reports.make(tmp_path / "r.html", room.opened, room.view)
+    qtbot.waitUntil(lambda: bool(said), timeout=LONG_MS)
+    room.close_slide()
+    asked_last = []
+    room.bridge.post(lambda: asked_last.append(1))
+    qtbot.waitUntil(lambda: bool(asked_last), timeout=LONG_MS)
+    assert said == ["The store cannot be read."]
+
+
 def test_a_folder_that_cannot_be_written_is_said_in_words(qtbot, room, reports, tmp_path):
     (tmp_path / "file").write_text("")
     with qtbot.waitSignal(reports.failed, timeout=LONG_MS) as blocker:
-        reports.make(tmp_path / "file" / "r.html")
+        reports.make(tmp_path / "file" / "r.html", room.opened, room.view)
     assert "cannot be written" in blocker.args[0].message
 
 

@@ -20,6 +20,12 @@ def small_slide(path):
     return path
 
 
+def other_slide(path):
+    """A slide with other tissue than the small one."""
+    blob_slide(path, 2600, 2000, mpp=1.0, count=3, margin0=150, seed=1)
+    return path
+
+
 def open_room(qtbot, tmp_path, slide_file, reader="Ada", protocol_id="breast_mm2", run=True):
     """A room with the slide open, its tissue known and its run shown."""
     store = open_store(tmp_path / "s.sqlite")

@@ -208,57 +208,65 @@ def measure_viewer(
     began_s = time.perf_counter()
     with open_slide(path) as slide:
         opened = Taken(time.perf_counter(), time.process_time())
-        canvas.set_slide(OpenedSlide(slide, slide_id=0, token=1))
-        _wait(lambda: canvas.sharp is not None)
-        assert canvas.coarse is not None
-        assert canvas.sharp is not None
-        coarse, sharp = _since(opened, canvas.coarse), _since(opened, canvas.sharp)
-        memory_before = _memory_mib()
+        coarse, sharp = _first_pictures(canvas, OpenedSlide(slide, slide_id=0, token=1), opened)
+        memory_mib = _memory_mib()
         idle = _Script(lambda _: None)
         idle.run(seconds)
         stall_s = _pan(canvas, seconds)
-        frames_ms = np.array([frame.wall_s for frame in canvas.frames]) * 1000
-        frames_cpu_ms = np.array([frame.cpu_s for frame in canvas.frames]) * 1000
+        frames_ms = np.array([(frame.wall_s, frame.cpu_s) for frame in canvas.frames]) * 1000
         blurred = canvas.blurred
         if minutes:
             # What fills the cache is not growth: compare from the first half on.
             _pan(canvas, minutes * 30)
-            memory_before = _memory_mib()
+            memory_mib = _memory_mib()
             _pan(canvas, minutes * 30)
-        memory_after = _memory_mib()
-        assert canvas.source is not None
-        cache = canvas.source.cache
-        cache_mib = (cache.n_bytes + cache.pinned_bytes) / 2**20
+        memory_then_mib, cache_mib = _memory_mib(), _cache_mib(canvas)
         canvas.set_slide(None)
         canvas.close()
-        size = slide.width0, slide.height0
+        width0, height0 = slide.width0, slide.height0
     if bugs:
         raise RuntimeError(f"the viewer failed: {bugs[0]}")
     region_ms, region_stall_s = _pan_regions(path, seconds)
     return ViewerSpeed(
-        path.stem,
-        *size,
-        VIEW_PX,
-        threads,
-        load,
-        1000 * (opened.wall_s - began_s),
-        1000 * coarse.wall_s,
-        1000 * sharp.wall_s,
-        1000 * coarse.cpu_s,
-        1000 * sharp.cpu_s,
-        len(frames_ms),
-        float(np.percentile(frames_ms, 50)),
-        float(np.percentile(frames_ms, 95)),
-        float(np.percentile(frames_cpu_ms, 95)),
-        1000 * stall_s,
-        1000 * idle.stall_s,
-        100 * blurred / max(1, len(frames_ms)),
-        (memory_before, memory_after),
-        cache_mib,
-        float(np.percentile(region_ms, 50)),
-        float(np.percentile(region_ms, 95)),
-        1000 * region_stall_s,
+        slide=path.stem,
+        width0=width0,
+        height0=height0,
+        view_px=VIEW_PX,
+        threads=threads,
+        load=load,
+        open_ms=1000 * (opened.wall_s - began_s),
+        coarse_ms=1000 * coarse.wall_s,
+        sharp_ms=1000 * sharp.wall_s,
+        coarse_cpu_ms=1000 * coarse.cpu_s,
+        sharp_cpu_ms=1000 * sharp.cpu_s,
+        frames=len(frames_ms),
+        frame_p50_ms=float(np.percentile(frames_ms[:, 0], 50)),
+        frame_p95_ms=float(np.percentile(frames_ms[:, 0], 95)),
+        frame_cpu_p95_ms=float(np.percentile(frames_ms[:, 1], 95)),
+        stall_ms=1000 * stall_s,
+        idle_stall_ms=1000 * idle.stall_s,
+        blurred_percent=100 * blurred / max(1, len(frames_ms)),
+        memory_mib=(memory_mib, memory_then_mib),
+        cache_mib=cache_mib,
+        region_p50_ms=float(np.percentile(region_ms, 50)),
+        region_p95_ms=float(np.percentile(region_ms, 95)),
+        region_stall_ms=1000 * region_stall_s,
     )
+
+
+def _first_pictures(canvas: _Watched, slide: OpenedSlide, opened: Taken) -> tuple[Taken, Taken]:
+    """Show a slide; what the first coarse picture and the first sharp one took since `opened`."""
+    canvas.set_slide(slide)
+    _wait(lambda: canvas.sharp is not None)
+    assert canvas.coarse is not None
+    assert canvas.sharp is not None
+    return _since(opened, canvas.coarse), _since(opened, canvas.sharp)
+
+
+def _cache_mib(canvas: _Watched) -> float:
+    assert canvas.source is not None
+    cache = canvas.source.cache
+    return (cache.n_bytes + cache.pinned_bytes) / 2**20
 
 
 def _pan(canvas: _Watched, seconds: float) -> float:

@@ -17,14 +17,14 @@ from app.bridge import GuiBridge, WorkThread
 from app.listing import load_listing, neighbour, shown_name
 from app.opening import OpenedSlide, Place0, Ready, prepare, reader_id, use_mpp
 from app.stopping import drain
-from core.cancel import Cancelled
+from app.tissue_finder import TissueFinder
 from core.counting.protocols import DEFAULT_PROTOCOL
 from core.errors import UserError
 from core.geometry import Mpp
 from core.reading.desk import Desk
 from core.reading.view import DeskView
 from core.slides.reader import Backend, Slide, open_slide
-from core.slides.tissue import Tissue, find_tissue
+from core.slides.tissue import Tissue
 from core.store import Store, StoredSlide
 from core.store.desk_records import ViewedArea, ViewState
 
@@ -87,9 +87,7 @@ class Room(QObject):
         self.bridge = bridge
         self.io = WorkThread("io", bridge)
         self.desk_thread = WorkThread("desk", bridge)
-        # Finding tissue takes a while on a large slide and must not hold up the next opening;
-        # closing waits behind it, because a slide may only be closed once nobody reads it.
-        self._tissue_thread = WorkThread("tissue", bridge)
+        self._tissue_finder = TissueFinder(bridge)
         self.opened: OpenedSlide | None = None
         self.view: DeskView | None = None
         self.tissue: Tissue | None = None
@@ -101,7 +99,6 @@ class Room(QObject):
         self.backend: Backend = backend
         self._desk: Desk | None = None  # only handed on here; used on the desk thread
         self._token = 0
-        self._tissue_mpp: Mpp | None = None
         self._refresh = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._refresh.timeout.connect(self._refresh_now)
         self._quiet = QTimer(self, singleShot=True, interval=QUIET_MS)
@@ -112,13 +109,16 @@ class Room(QObject):
     def open(self, path: Path, mpp: float | None = None) -> None:
         """Open a slide; the one that is open stays until the new one is there.
 
+        Asked for anew, the slide that is open stays, and no other one comes any more.
+
         Args:
             path: of the slide.
             mpp: µm per level-0 pixel that the reader gives.
         """
-        if mpp is None and self.opened is not None and self.opened.slide.path == path:
-            return
         token = self._next_token()
+        if mpp is None and self.opened is not None and self.opened.slide.path == path:
+            self.opening.emit("")  # whatever else was being opened, its answer comes to nothing
+            return
         backend = self.backend
         self.opening.emit("" if self.hide_names else path.name)
         self.io.submit(
@@ -153,7 +153,7 @@ class Room(QObject):
 
     def _make_desk(self, token: int, slide: Slide, mpp: float | None) -> None:
         if token != self._token:
-            self._tissue_thread.submit(slide.close)
+            self._tissue_finder.close(slide)
             return
         reader, blinded, protocol_id = self.reader_name, self.blinded, self.protocol_id
 
@@ -168,7 +168,7 @@ class Room(QObject):
 
         self.desk_thread.submit(
             work,
-            lambda ready: self._enter(token, slide, ready),
+            lambda ready: self._prepared(token, slide, mpp, (reader, blinded), ready),
             lambda error: self._not_opened(token, error),
             priority=3,  # after what the former slide still has to keep
         )
@@ -178,10 +178,15 @@ class Room(QObject):
             self.opening.emit("")
         self.failed.emit(error)
 
+    def _prepared(
+        self, token: int, slide: Slide, mpp: float | None, who: tuple[str, bool], ready: Ready
+    ) -> None:
+        if token == self._token and who == (self.reader_name, self.blinded):
+            self._enter(token, slide, ready)
+        else:  # another slide is wanted by now, or this one by another reader
+            self._make_desk(token, slide, mpp)
+
     def _enter(self, token: int, slide: Slide, ready: Ready) -> None:
-        if token != self._token:
-            self._tissue_thread.submit(slide.close)
-            return
         self._leave()
         self._desk = ready.desk
         use_mpp(slide, ready.view)
@@ -204,9 +209,8 @@ class Room(QObject):
         self._quiet.stop()
         self.slide_closing.emit(opened)
         self.opened, self.view, self.tissue, self._desk = None, None, None, None
-        self._tissue_mpp = None
         self.select(())
-        self._tissue_thread.submit(opened.slide.close)
+        self._tissue_finder.leave(opened.slide)
 
     # The desk.
 
@@ -263,8 +267,8 @@ class Room(QObject):
         self.view_changed.emit(view)
         if gone:
             self.select([key for key in self.selection if key not in gone])
-        if view.mpp is not None and view.mpp != self._tissue_mpp:
-            self._find_tissue(opened, view.mpp)
+        if view.mpp is not None:
+            self._tissue_finder.find(opened, view.mpp, self._found)
         return True
 
     @Slot()
@@ -279,20 +283,7 @@ class Room(QObject):
                 priority=1,
             )
 
-    def _find_tissue(self, opened: OpenedSlide, mpp: Mpp) -> None:
-        self._tissue_mpp = mpp
-        token = opened.token
-
-        def work() -> Tissue:
-            if self._token != token and (self.opened is None or self.opened.token != token):
-                raise Cancelled
-            return find_tissue(opened.slide)
-
-        self._tissue_thread.submit(work, lambda tissue: self._found(token, mpp, tissue))
-
-    def _found(self, token: int, mpp: Mpp, tissue: Tissue) -> None:
-        if self.opened is None or self.opened.token != token or self._tissue_mpp != mpp:
-            return
+    def _found(self, tissue: Tissue) -> None:
         self.tissue = tissue
         self.tissue_found.emit(tissue)
         self.ask(lambda desk: desk.set_tissue(tissue))
@@ -394,7 +385,7 @@ class Room(QObject):
         """
         self.close_slide()
         ended = True
-        for thread in (self.desk_thread, self._tissue_thread, self.io):
+        for thread in (self.desk_thread, self._tissue_finder.thread, self.io):
             ended &= drain(thread, LAST_WRITES_S, pump, priority=LAST)
         if not ended:
             log.error("a thread of the room did not end within %g s", LAST_WRITES_S)

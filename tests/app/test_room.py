@@ -1,9 +1,11 @@
 import shutil
 import threading
+from types import SimpleNamespace
 
 import pytest
 from blobs import blob_slide
 
+import app.room
 from app.bridge import GuiBridge
 from app.room import Room
 from core.errors import SlideError, StoreError
@@ -44,6 +46,34 @@ def wait_open(qtbot, room, path, **how):
         room.open(path, **how)
     qtbot.waitUntil(lambda: room.view is not None, timeout=LONG_MS)
     return room.opened
+
+
+@pytest.fixture
+def preparing(monkeypatch):
+    """Holds every slide that is prepared: `reached` says that one is, `go` lets it on."""
+    held = SimpleNamespace(reached=threading.Event(), go=threading.Event())
+    prepare = app.room.prepare
+
+    def slow(*args, **kwargs):
+        ready = prepare(*args, **kwargs)
+        held.reached.set()
+        assert held.go.wait(60)
+        return ready
+
+    def hold():
+        monkeypatch.setattr(app.room, "prepare", slow)
+
+    held.hold = hold
+    yield held
+    held.go.set()
+
+
+def drained(qtbot, room):
+    """Wait for what was asked of the slide files and of the desk so far."""
+    for thread in (room.io, room.desk_thread):
+        done = []
+        thread.submit(lambda: None, done.append, priority=5)
+        qtbot.waitUntil(lambda done=done: bool(done), timeout=LONG_MS)
 
 
 def test_a_slide_opens_with_its_view_and_its_tissue(qtbot, make_room, slide_file):
@@ -102,6 +132,52 @@ def test_only_the_slide_asked_for_last_is_shown(qtbot, make_room, slide_file, tm
         room.open(path)
     qtbot.waitUntil(lambda: copies[-1] in shown, timeout=LONG_MS)
     assert shown == [copies[-1]]
+
+
+@pytest.mark.parametrize("another_is_open", [False, True])
+def test_who_sits_down_while_a_slide_opens_reads_it(
+    qtbot, make_room, slide_file, tmp_path, preparing, another_is_open
+):
+    room = make_room()
+    if another_is_open:
+        other = tmp_path / "other.tif"
+        blob_slide(other, 900, 700, count=3, margin0=150, seed=1)
+        wait_open(qtbot, room, other)
+    shown = []
+    room.slide_opened.connect(lambda opened: shown.append(opened.slide.path))
+    preparing.hold()
+    room.open(slide_file)
+    qtbot.waitUntil(preparing.reached.is_set, timeout=LONG_MS)
+    room.set_reader("B")
+    room.set_reader("B", blinded=True)
+    preparing.go.set()
+    qtbot.waitUntil(lambda: shown == [slide_file], timeout=LONG_MS)
+    assert (room.view.reader.name, room.view.blinded) == ("B", True)
+    room.ask(lambda desk: desk.place(400, 300))
+    drained(qtbot, room)
+    assert [v.reader for v in room.store.iter_verdicts(room.opened.slide_id)] == ["B"]
+    assert shown == [slide_file]
+
+
+def test_going_back_to_the_slide_that_is_shown_stops_another_from_opening(
+    qtbot, make_room, slide_file, tmp_path, preparing
+):
+    room = make_room()
+    first = wait_open(qtbot, room, slide_file)
+    other = tmp_path / "other.tif"
+    blob_slide(other, 900, 700, count=3, margin0=150, seed=1)
+    names = []
+    room.opening.connect(names.append)
+    preparing.hold()
+    room.open(other)
+    qtbot.waitUntil(preparing.reached.is_set, timeout=LONG_MS)
+    room.open(slide_file)
+    preparing.go.set()
+    drained(qtbot, room)
+    assert room.opened is first
+    assert names == ["other.tif", ""]
+    assert first.slide.read_level(0, 0, 0, 8, 8).shape == (8, 8, 3)
+    assert wait_open(qtbot, room, other) is not first
 
 
 def test_an_answer_for_a_slide_that_is_gone_is_dropped(qtbot, make_room, slide_file):

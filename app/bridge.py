@@ -18,6 +18,7 @@ from core.errors import UserError
 
 log = logging.getLogger(__name__)
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -40,6 +41,18 @@ class GuiBridge(QObject):
     def post(self, call: Callable[[], None]) -> None:
         """Have `call` run in the GUI thread; returns at once."""
         self._handed.emit(call)
+
+    def or_else(self, work: Callable[[A], T], refused: Callable[[], None]) -> Callable[[A], T]:
+        """`work`; where it raises, `refused` runs in the GUI thread before the error is told."""
+
+        def call(about: A) -> T:
+            try:
+                return work(about)
+            except BaseException:
+                self.post(refused)
+                raise
+
+        return call
 
     @Slot(object)
     def _run(self, call: Callable[[], None]) -> None:

@@ -156,18 +156,21 @@ class Reviewer(QObject):
         """Have the desk do something; keys wait until it is done or refused."""
         self._busy = True
         ticket = self._ticket
+        act = self._room.bridge.or_else(change, partial(self._refused, ticket))
+        self._room.ask(act, partial(self._answered, ticket, done))
+
+    def _compare(
+        self, change: Callable[[Desk], DeskView], done: Callable[[tuple[int, ...]], None]
+    ) -> None:
+        """As `_ask`; `done` gets the keys of the figures that the change made others."""
+        before: list[Figures] = []
 
         def act(desk: Desk) -> DeskView:
-            refused = True
-            try:
-                view = change(desk)
-                refused = False
-            finally:
-                if refused:
-                    self._room.bridge.post(partial(self._refused, ticket))
-            return view
+            # What other windows and a run wrote since the last view is none of the change's doing.
+            before.append(desk.refresh().figures)
+            return change(desk)
 
-        self._room.ask(act, partial(self._answered, ticket, done))
+        self._ask(act, lambda after: done(changed_keys(before[0], after.figures)))
 
     def _answered(self, ticket: int, done: Callable[[DeskView], None], view: DeskView) -> None:
         if ticket == self._ticket:
@@ -275,18 +278,13 @@ class Reviewer(QObject):
         self._go_on()
 
     def _turn_back(self, turn: Callable[[Desk], DeskView]) -> None:
-        view = self._room.view
-        assert view is not None
-        before = view.figures
-
-        def show(after: DeskView) -> None:
-            keys = changed_keys(before, after.figures)
+        def show(keys: tuple[int, ...]) -> None:
             # A field that is undone must not lie under the next key as a whole.
             self._select(keys if len(keys) <= ASK_ABOVE else keys[:1])
             if len(keys) > 1:
                 self.noted.emit(self.tr("{0} verdicts changed.").format(len(keys)))
 
-        self._ask(turn, show)
+        self._compare(turn, show)
 
     def _step(self, by: int) -> None:
         count = len(self._listing.keys)
@@ -330,15 +328,11 @@ class Reviewer(QObject):
             self._select((int(view.figures.key[queue[0]]),))
             self.noted.emit(self.tr("Still to review in this field: {0}.").format(len(queue)))
         else:
-            before = view.figures
+            self._compare(lambda desk: desk.field_done(), self._tell_field)
 
-            def tell(after: DeskView) -> None:
-                rest = len(changed_keys(before, after.figures))
-                self.noted.emit(
-                    self.tr("The field is done: {0} more called imposters.").format(rest)
-                )
-
-            self._ask(lambda desk: desk.field_done(), tell)
+    def _tell_field(self, keys: tuple[int, ...]) -> None:
+        said = self.tr("The field is done: {0} more called imposters.")
+        self.noted.emit(said.format(len(keys)))
 
     def _select_all(self) -> None:
         keys = [int(key) for key in self._listing.keys]

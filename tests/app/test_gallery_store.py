@@ -186,6 +186,71 @@ def test_undo_goes_back_and_survives_a_restart(open_window, qtbot):
     assert (again.room.selection, verdicts(again)[first]) == ((first,), "none")
 
 
+def ben(qtbot, window):
+    """Let Ben sit down at a window."""
+    window.room.set_reader("Ben")
+    qtbot.waitUntil(lambda: window.room.view.reader.name == "Ben", timeout=20_000)
+
+
+def asked(qtbot, window, change):
+    views = []
+    window.room.ask(change, views.append)
+    qtbot.waitUntil(lambda: bool(views), timeout=20_000)
+
+
+def test_undo_goes_to_what_it_undid_not_to_what_others_wrote(open_window, qtbot):
+    other, window = open_window(), open_window()
+    ben(qtbot, other)
+    press(qtbot, window, Qt.Key.Key_J, "X")
+    idle(qtbot, window)
+    first = int(window.list.keys[0])
+    for x0 in (300, 340, 380):
+        asked(qtbot, other, lambda desk, x0=x0: desk.place(x0, 900))
+    notes = []
+    window.reviewer.noted.connect(notes.append)
+    press(qtbot, window, Qt.Key.Key_U)
+    idle(qtbot, window)
+    assert window.room.selection == (first,)
+    assert verdicts(window)[first] == "none"
+    assert len(verdicts(window)) == N + 3, "what Ben placed is shown all the same"
+    assert notes == []
+    press(qtbot, window, "M")
+    idle(qtbot, window)
+    given = {key: word for key, word in verdicts(window).items() if word != "none"}
+    assert given == {first: "mitosis"}
+
+
+def test_undo_during_a_run_does_not_go_to_its_new_candidates(open_window, qtbot):
+    window = open_window()
+    parameters = {"classifier": {"review_threshold": 0.3, "count_threshold": 0.7}}
+    spec = RunSpec("r2", window.room.opened.slide_id, parameters, MODEL, MODEL, "0.1")
+    run = window.store.open_run(spec)
+    rows = [Candidate(300 + 40 * n, 300, 0.5, 0.9, "mitosis") for n in range(6)]
+    window.store.save_candidates(run.id, rows[:2])
+    asked(qtbot, window, lambda desk: desk.use_run(run.id))
+    press(qtbot, window, Qt.Key.Key_J, "X")
+    idle(qtbot, window)
+    first = int(window.list.keys[0])
+    window.store.save_candidates(run.id, rows[2:])
+    press(qtbot, window, Qt.Key.Key_U)
+    idle(qtbot, window)
+    assert window.room.selection == (first,)
+    assert len(verdicts(window)) == len(rows)
+
+
+def test_a_field_done_names_only_the_imposters_that_it_called(open_window, qtbot):
+    other, window = open_window(), open_window()
+    ben(qtbot, other)
+    asked(qtbot, window, lambda desk: desk.give([int(k) for k in window.list.keys], "mitosis"))
+    below = int(window.room.view.figures.key[-1])
+    asked(qtbot, other, lambda desk: desk.settle([below], "imposter"))
+    notes = []
+    window.reviewer.noted.connect(notes.append)
+    press(qtbot, window, Qt.Key.Key_Return)
+    idle(qtbot, window)
+    assert notes == [f"The field is done: {N - ABOVE - 1} more called imposters."]
+
+
 def test_arrows_and_tab_walk_without_giving_verdicts(open_window, qtbot, store_path):
     window = open_window()
     grid = window.panel.grid

@@ -39,6 +39,9 @@ class FakeDesk:
     def view(self):
         return self._view
 
+    def refresh(self):
+        return self._view
+
     def give(self, keys, verdict, method="key"):
         self.hold.wait(5)
         if self.refuse:

@@ -121,10 +121,10 @@ class SpotList(FitList):
     """The best places for the count area.
 
     Signals:
-        chosen: index of a spot to look at.
+        chosen: a `SpotView` to look at.
     """
 
-    chosen = Signal(int)
+    chosen = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,11 +133,12 @@ class SpotList(FitList):
         self.itemActivated.connect(self._choose)
 
     def show_spots(self, spots: tuple[SpotView, ...]) -> None:
-        """Show other places; the same ones are left as they are."""
+        """Show other places; the chosen one stays chosen while it is among them."""
         if spots == self._shown and self.count():
             return
-        self._shown = spots
+        chosen = None if self.spot is None else self.spot.centre0
         self.clear()
+        self._shown = spots
         for number, spot in enumerate(spots, start=1):
             mitoses = (
                 self.tr("1 mitosis")
@@ -145,11 +146,18 @@ class SpotList(FitList):
                 else self.tr("{0} mitoses").format(spot.mitoses)
             )
             self.add_row(f"{number}.   {mitoses}")
+            if spot.centre0 == chosen:
+                self.setCurrentRow(number - 1)
         self.updateGeometry()
+
+    @property
+    def spot(self) -> SpotView | None:
+        """The place that is chosen; None while none is."""
+        return self._shown[self.currentRow()] if self.currentRow() >= 0 else None
 
     @Slot(QListWidgetItem)
     def _choose(self, item: QListWidgetItem) -> None:
-        self.chosen.emit(self.row(item))
+        self.chosen.emit(self._shown[self.row(item)])
 
 
 class PieceList(FitList):

@@ -9,7 +9,7 @@ from app.panels.count_number import differs
 from app.panels.count_parts import Note, SpotList, label
 from app.room import Room
 from core.counting.protocols import Protocol
-from core.reading.view import SPOTS_OF_ALL, AreaView, CountView, Plan
+from core.reading.view import SPOTS_OF_ALL, AreaView, CountView, Plan, SpotView
 
 # At this magnification a count area fills most of the viewer.
 AREA_MAGNIFICATION = 5.0
@@ -26,6 +26,7 @@ class CountPlace(QWidget):
     def __init__(self, room: Room, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._room = room
+        self._better: SpotView | None = None
         self.plan = Choice()
         self.plan.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -43,9 +44,11 @@ class CountPlace(QWidget):
         self.better = Note("warning", self.look_better, self.accept_better)
         self.spots_title = label(strong=True)
         self.spots = SpotList()
-        self.spots.chosen.connect(self._look_at_spot)
+        self.spots.chosen.connect(self._look_at)
+        self.spots.currentRowChanged.connect(self._spot_chosen)
         self.case = CaseSlides(room)
         self.accept_spot = QPushButton(self.tr("Count at the chosen place"))
+        self.accept_spot.setEnabled(False)
         self.accept_spot.clicked.connect(self._accept_spot)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -104,7 +107,7 @@ class CountPlace(QWidget):
             state += " " + self.tr("Its area is unlocked.")
         self.area_state.setText(state)
         self.follow.setVisible(free and area.state == "accepted" and count.plan == count.plans[0])
-        better = count.better
+        better = self._better = count.better
         self.better.show_text(
             self.tr("A better place: {0} against {1}.").format(better.mitoses, count.tally.mitoses)
             if better is not None and free
@@ -134,27 +137,29 @@ class CountPlace(QWidget):
 
     @Slot()
     def _look_at_better(self) -> None:
-        self._look_at_spot(0)
+        if self._better is not None:
+            self._look_at(self._better)
 
     @Slot()
     def _accept_better(self) -> None:
-        self._accept(0)
+        self._accept(self._better)
+
+    @Slot(object)
+    def _look_at(self, spot: SpotView) -> None:
+        self._room.go_to(*spot.centre0, AREA_MAGNIFICATION)
 
     @Slot(int)
-    def _look_at_spot(self, index: int) -> None:
-        view = self._room.view
-        if view is not None and view.count is not None and index < len(view.count.spots):
-            self._room.go_to(*view.count.spots[index].centre0, AREA_MAGNIFICATION)
+    def _spot_chosen(self, row: int) -> None:
+        self.accept_spot.setEnabled(row >= 0)
 
     @Slot()
     def _accept_spot(self) -> None:
-        self._accept(max(0, self.spots.currentRow()))
+        self._accept(self.spots.spot)
 
-    def _accept(self, index: int) -> None:
-        view = self._room.view
-        if view is not None and view.count is not None and index < len(view.count.spots):
-            self._look_at_spot(index)
-            self._room.ask(lambda desk: desk.accept_spot(index))
+    def _accept(self, spot: SpotView | None) -> None:
+        if spot is not None:
+            self._look_at(spot)
+            self._room.ask(lambda desk: desk.accept_spot(spot.centre0))
 
 
 def plan_names(protocol: Protocol) -> dict[Plan, str]:

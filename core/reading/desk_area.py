@@ -57,12 +57,22 @@ class AreaDesk(DeskState):
         return self._accept(area, "count area placed")
 
     @up_to_date
-    def accept_spot(self, index: int) -> DeskView:
-        """Put the count area on one of the hot spots, in the order of the last view."""
+    def accept_spot(self, centre0: tuple[float, float]) -> DeskView:
+        """Put the count area on one of the hot spots, and on no other that took its place.
+
+        Args:
+            centre0: of the spot as a view showed it, level-0 pixels.
+
+        Raises:
+            InputError: it is no longer among the hot spots, or the count is signed.
+        """
         self._ground()
-        if not 0 <= index < len(self._placing.spots):
-            raise InputError("This hot spot is no longer there.")
-        return self._accept(self._placing.area_at(index), "hot spot accepted")
+        places = [spot.centre0 for spot in self._placing.spots]
+        if centre0 not in places:
+            raise InputError(
+                "This place is no longer proposed.", "The best places have changed: choose again."
+            )
+        return self._accept(self._placing.area_at(places.index(centre0)), "hot spot accepted")
 
     @up_to_date
     def use_plan(self, plan: Plan) -> DeskView:

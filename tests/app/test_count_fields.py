@@ -105,7 +105,7 @@ def test_it_says_how_sure_the_count_is_and_leads_to_what_would_settle_it(qtbot, 
 
 
 def test_nothing_below_the_number_moves_while_figures_are_read(qtbot, room, panel):
-    asked(qtbot, room, lambda desk: desk.accept_spot(0))
+    asked(qtbot, room, lambda desk: desk.accept_spot(desk.view().count.spots[0].centre0))
     tops = {panel.place.mapTo(panel, QPoint()).y()}
     for key, verdict in zip(
         room.view.figures.key[:7].tolist(),

@@ -1,6 +1,10 @@
 """The count panel on a real room: what it shows, where its buttons lead, signing and reopening."""
 
+import threading
+from dataclasses import replace
+
 import pytest
+import shapely
 from blobs import blob_slide
 from desks import add_run, add_slide, candidate
 from desktops import guard_gui_thread
@@ -12,10 +16,12 @@ from reading_room import LONG_MS, asked, close_room, open_room
 from app.bridge import GuiBridge
 from app.panels.checklist import Checklist
 from app.panels.count import CountPanel
+from app.panels.count_parts import SpotList
 from app.panels.sign import ReopenDialog, SignDialog
 from app.room import Room
 from core.counting.protocols import Catalogue, load_protocols
 from core.geometry import Mpp
+from core.reading.view import SpotView
 from core.store import open_store
 
 BREAST = load_protocols()["breast_mm2"].with_area(1.0)
@@ -130,7 +136,7 @@ def test_the_value_in_the_protocols_unit_is_shown_only_for_its_own_area(qtbot, r
 
 def test_a_better_place_is_announced_looked_at_and_taken(qtbot, room, panel):
     spot = room.view.count.spots[1]
-    asked(qtbot, room, lambda desk: desk.accept_spot(1))
+    asked(qtbot, room, lambda desk: desk.accept_spot(desk.view().count.spots[1].centre0))
     assert panel.number.number.text() == "3"
     assert panel.place.area_state.text().startswith("Accepted by you")
     assert panel.place.better.isVisible()
@@ -157,6 +163,43 @@ def test_a_click_on_a_hot_spot_goes_there_and_a_button_counts_there(qtbot, room,
     assert (went[0].x0, went[0].y0) == room.view.count.spots[1].centre0
     panel.place.accept_spot.click()
     qtbot.waitUntil(lambda: panel.number.number.text() == "3", timeout=LONG_MS)
+
+
+def test_a_place_is_counted_at_only_while_it_is_proposed(qtbot, room, panel):
+    place, keys = panel.place, room.view.figures.key.tolist()
+    assert not place.accept_spot.isEnabled()  # before one is chosen
+    place.spots.setCurrentRow(0)
+    assert place.accept_spot.isEnabled()
+    held = threading.Event()
+
+    def overtake(desk):  # what the click below meets: other places than those on the screen
+        assert held.wait(LONG_MS / 1000)
+        desk.give(keys[:5], "imposter")
+        return desk.settle_spots()
+
+    room.ask(overtake)
+    with qtbot.waitSignal(room.failed, timeout=LONG_MS) as failure:
+        place.accept_spot.click()
+        held.set()
+    assert "no longer proposed" in failure.args[0].message
+    assert room.view.area.state == "proposed"
+    assert place.spots.count() == 1
+    assert not place.accept_spot.isEnabled()  # what was chosen is gone
+
+
+def test_the_chosen_place_stays_chosen_while_it_is_proposed(qtbot):
+    shape = shapely.box(0, 0, 1, 1)
+    first, second, third = (SpotView((50.0 * n, 50.0), shape, 9 - n) for n in range(3))
+    spots = SpotList()
+    qtbot.addWidget(spots)
+    spots.show_spots((first, second))
+    assert spots.spot is None
+    spots.setCurrentRow(1)
+    more = replace(second, mitoses=10)
+    spots.show_spots((more, first, third))
+    assert (spots.currentRow(), spots.spot) == (0, more)
+    spots.show_spots((first, third))
+    assert spots.spot is None
 
 
 def test_each_blocker_leads_to_its_first_offender(qtbot, room, panel):
@@ -268,7 +311,7 @@ def test_ticks_belong_to_one_count_area(qtbot, room, panel):
     panel.checklist.boxes[0].click()
     asked(qtbot, room, lambda desk: desk.give([int(room.view.figures.key[6])], "imposter"))
     assert panel.checklist.boxes[0].isChecked()
-    asked(qtbot, room, lambda desk: desk.accept_spot(1))
+    asked(qtbot, room, lambda desk: desk.accept_spot(desk.view().count.spots[1].centre0))
     assert not panel.checklist.boxes[0].isChecked()
 
 

@@ -164,7 +164,7 @@ def test_the_proposed_area_follows_the_best_place_and_an_accepted_one_stays(desk
     view = desk.settle_spots()
     assert view.spots_settled
     assert left_of(view)
-    view = desk.accept_spot(0)
+    view = desk.accept_spot(desk.view().count.spots[0].centre0)
     assert (view.area.state, view.count.better) == ("accepted", None)
     desk.give(right[:2], "mitosis")
     view = desk.settle_spots()
@@ -173,6 +173,29 @@ def test_the_proposed_area_follows_the_best_place_and_an_accepted_one_stays(desk
     assert not left_of(desk.use_proposal())
     view = desk.undo()
     assert (view.area.state, left_of(view)) == ("accepted", True)
+
+
+def test_a_hot_spot_that_is_no_longer_proposed_is_refused(desk):
+    first = desk.view().count.spots[0].centre0
+    right = desk.view().figures.key[len(LEFT) :].tolist()
+    desk.give(right, "imposter")
+    view = desk.settle_spots()
+    assert first not in [spot.centre0 for spot in view.count.spots]
+    with pytest.raises(InputError, match="no longer proposed"):
+        desk.accept_spot(first)
+    assert desk.view().area.state == "proposed"
+
+
+def test_a_hot_spot_is_accepted_where_it_was_though_its_place_in_the_list_changed(desk):
+    first = desk.view().count.spots[0].centre0
+    right = desk.view().figures.key[len(LEFT) :].tolist()
+    left = desk.view().figures.key[: len(LEFT)].tolist()
+    desk.give(left, "mitosis")
+    spots = [spot.centre0 for spot in desk.settle_spots().count.spots]
+    assert spots.index(first) == 1
+    view = desk.accept_spot(first)
+    assert view.area.centre0 == pytest.approx(first)
+    assert view.figures.in_area[[view.figures.row(key) for key in right]].all()
 
 
 def test_a_protocol_has_its_own_area(desk):
@@ -204,7 +227,7 @@ def test_signing_lists_what_stands_in_the_way(desk):
         desk.sign()
     assert "tumour" in refused.value.hint
     assert "without a verdict" in refused.value.hint
-    desk.accept_spot(0)
+    desk.accept_spot(desk.view().count.spots[0].centre0)
     right = desk.view().figures.key[len(LEFT) :].tolist()
     desk.set_all_tissue_is_tumour(True)
     desk.give(right[:2], "mitosis")

@@ -90,7 +90,7 @@ def test_consecutive_fields_are_chosen_survive_and_can_be_left_again(store):
     assert np.allclose(later.area.centres0, view.area.centres0)
     assert (later.count.plan, later.count.tally.mitoses) == ("fields", 6)
     assert later.area.counted_mm2 == pytest.approx(view.area.counted_mm2)
-    moved = desk.accept_spot(1)
+    moved = desk.accept_spot(desk.view().count.spots[1].centre0)
     assert (moved.count.tally.mitoses, moved.count.better.mitoses) == (5, 6)
     assert desk.undo().count.tally.mitoses == 6
     back = desk.use_plan("one")

@@ -37,20 +37,21 @@ class LabelledSlides(FitList):
 
     def __init__(self) -> None:
         super().__init__()
-        self._slides: tuple[SlideLabels, ...] = ()
-        self.itemChanged.connect(self.ticks_changed)
+        self._left_out: set[int] = set()  # by the person here, not for want of labels
+        self.itemChanged.connect(self._tick)
 
     def show_slides(self, slides: tuple[SlideLabels, ...], who: str, reader: str) -> None:
-        """Show other slides, or the same with other labels; new ones are ticked."""
-        left_out = {of.slide_id for of in self._slides} - set(self.ticked)
+        """Show other slides, or the same with other labels; new ones are ticked.
+
+        A slide without such labels cannot be ticked, and is ticked as before once it has some.
+        """
         blocked = self.blockSignals(True)
-        self._slides = slides
         self.clear()
         for slide in slides:
             count = slide.count(who, reader)
             self.add_row(f"{slide.name}   {self._text(count)}")
             item = self.item(self.count() - 1)
-            ticked = slide.slide_id not in left_out and count.total > 0
+            ticked = slide.slide_id not in self._left_out and count.total > 0
             item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
             item.setData(Qt.ItemDataRole.UserRole, slide.slide_id)
             if not count.total:
@@ -68,6 +69,15 @@ class LabelledSlides(FitList):
     def whole(self) -> bool:
         """Whether every slide with labels is ticked."""
         return all(_is_on(item) or not item.flags() for item in self._items())
+
+    @Slot(QListWidgetItem)
+    def _tick(self, item: QListWidgetItem) -> None:
+        slide_id = item.data(Qt.ItemDataRole.UserRole)
+        if _is_on(item):
+            self._left_out.discard(slide_id)
+        else:
+            self._left_out.add(slide_id)
+        self.ticks_changed.emit()
 
     def _items(self) -> list[QListWidgetItem]:
         return [self.item(row) for row in range(self.count())]

@@ -19,6 +19,8 @@ from app.adapting.request import (
     StoreSource,
 )
 from app.desktop import build
+from app.label_counts import LabelCount, SlideLabels
+from app.panels.adapt_source import SourceChoice
 from app.panels.adapt_texts import outcome, refitted_text
 from core.cancel import Cancelled
 from core.errors import InputError
@@ -250,6 +252,37 @@ def test_readers_slides_and_folders_are_chosen(qtbot, desktop, slide_file):
     source.folder.setText("/data/labelled")
     assert panel.request.source == FolderSource(Path("/data/labelled"), mpp=0.25)
     assert panel.start_button.isEnabled()
+
+
+def test_the_choice_of_slides_outlives_a_change_of_readers(qtbot, tmp_path):
+    source, some, none = SourceChoice(tmp_path), LabelCount(9, 0, 9), LabelCount()
+    qtbot.addWidget(source)
+    slides = (
+        SlideLabels(1, "one", {"Ada": some, "Ben": some}, some, none),
+        SlideLabels(2, "two", {"Ben": some}, some, none),
+        SlideLabels(3, "three", {"Ada": some}, some, none),
+    )
+    source.show_slides(slides)
+    everything = source.source
+
+    def choose_readers(text):
+        source.readers.setCurrentIndex(source.readers.findText(text))
+
+    for readers in ("What readers settled on", "Only Ada"):
+        choose_readers(readers)
+        choose_readers("All readers, where they agree")
+        assert source.source == everything
+    source.slides.item(2).setCheckState(Qt.CheckState.Unchecked)
+    choose_readers("Only Ada")
+    assert source.slides.ticked == (1,)
+    choose_readers("Only Ben")
+    assert source.slides.ticked == (1, 2)
+    source.show_slides((*slides, SlideLabels(4, "four", {"Ben": some}, some, none)))
+    assert source.slides.ticked == (1, 2, 4)  # a new one is learnt from
+    choose_readers("Only Ada")
+    source.slides.item(2).setCheckState(Qt.CheckState.Checked)
+    choose_readers("All readers, where they agree")
+    assert source.source == everything
 
 
 def test_a_blinded_reader_is_not_told_what_others_said(qtbot, desktop, slide_file):

@@ -32,7 +32,7 @@ class Reviewer(QObject):
         listing: the order in which to go on.
 
     Attributes:
-        in_sight: whether the reader sees a place (x0, y0), in the viewer or as a crop.
+        in_sight: whether the reader sees the figure of a key, in the viewer or as a crop.
 
     Signals:
         noted: a short sentence for the status bar.
@@ -45,7 +45,7 @@ class Reviewer(QObject):
     def __init__(self, room: Room, listing: FigureList, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._room = room
-        self.in_sight: Callable[[float, float], bool] = _always
+        self.in_sight: Callable[[int], bool] = _always
         self._listing = listing
         self._waiting: deque[Callable[[], None]] = deque()
         self._busy = False
@@ -196,11 +196,7 @@ class Reviewer(QObject):
 
         Who moved the slide on and presses a key means what lies there, not what was selected.
         """
-        view = self._room.view
-        row = view.figures.row(keys[0]) if view is not None and keys else None
-        if view is None or row is None:
-            return False
-        if self.in_sight(float(view.figures.x0[row]), float(view.figures.y0[row])):
+        if not keys or self.in_sight(keys[0]):
             return False
         self._select(keys)
         self.noted.emit(self.tr("The figure selected was out of sight: here it is, press again."))
@@ -242,6 +238,8 @@ class Reviewer(QObject):
         keys = self._room.selection
         if len(keys) < 2:
             self.noted.emit(self.tr("Select two or more figures to join them."))
+        elif self._lost(keys):
+            self._waiting.clear()
         else:
             join = partial(
                 self._ask, lambda desk: desk.join(keys), lambda view: self._select(keys[:1])
@@ -357,7 +355,7 @@ def changed_keys(before: Figures, after: Figures) -> tuple[int, ...]:
     return tuple(map(int, after.key[~same]))
 
 
-def _always(x0: float, y0: float) -> bool:
+def _always(key: int) -> bool:
     return True
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QInputDialog, QPushButton
+from PySide6.QtWidgets import QApplication, QInputDialog, QPushButton
 
 from app.actions import BY_ID
 from app.notes import Note
@@ -174,10 +174,21 @@ class Wiring(QObject):
                 visible = self._window.viewing.layers.layer(name).visible
                 self._actions[id_].setChecked(visible)
 
-    def _in_sight(self, x0: float, y0: float) -> bool:
-        canvas = self._window.viewing.canvas
-        x, y = canvas.transform.to_screen(x0, y0)
-        return self._window.gallery.grid.hasFocus() or canvas.rect().contains(int(x), int(y))
+    def _in_sight(self, key: int) -> bool:
+        """Whether a figure is seen: in the viewer, or as a crop where the gallery is in use."""
+        window = self._window
+        view, canvas, gallery = window.room.view, window.viewing.canvas, window.gallery
+        row = None if view is None else view.figures.row(key)
+        if view is None or row is None:
+            return False
+        x, y = canvas.transform.to_screen(float(view.figures.x0[row]), float(view.figures.y0[row]))
+        if canvas.rect().contains(int(x), int(y)):
+            return True
+        place = window.figures.position(key)
+        if place is None or not gallery.isAncestorOf(QApplication.focusWidget()):
+            return False
+        grid = gallery.grid
+        return grid.viewport().rect().contains(grid.cell_rect(place).center())
 
     # Slides, keys.
 

@@ -272,16 +272,20 @@ def test_what_changed_between_two_views_is_found():
 
 def test_a_figure_out_of_sight_is_shown_before_a_key_means_it(room, reviewer, qtbot):
     room.select((2,))
-    reviewer.in_sight = lambda x0, y0: False
+    reviewer.in_sight = lambda key: False
     told = []
     reviewer.noted.connect(told.append)
     reviewer.mitosis()
     reviewer.clear()
     assert not reviewer.busy
+    room.select((2, 4))
+    reviewer.join()
+    assert not reviewer.busy
     assert room.desk.given == []
-    assert room.went == [2, 2]
+    assert room.went == [2, 2, 2]
+    room.select((2,))
     assert "out of sight" in told[0]
-    reviewer.in_sight = lambda x0, y0: True
+    reviewer.in_sight = lambda key: True
     reviewer.mitosis()
     idle(reviewer, qtbot)
     assert verdict_of(room, 2) == "mitosis"

@@ -10,13 +10,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from shapely.geometry.base import BaseGeometry
 
 from app.analysing import make_folder
 from app.laboratory import chosen_store, existing_store
+from app.reporting.making import slide_file
 from core.analysis.agreement import Agreement, compare
 from core.analysis.evaluate import MATCH_RADIUS_UM
 from core.analysis.raters import CONSENSUS, MODEL, Readings, readings
-from core.errors import InputError
+from core.errors import InputError, SlideError
 from core.exchange.csv import RESEARCH_USE, guarded
 from core.exchange.files import replacing
 from core.exchange.geojson import read_regions
@@ -41,7 +43,8 @@ def compare_readers(
         list[str] | None, typer.Option("--slide", metavar="NAME", help="Only these slides.")
     ] = None,
     region: Annotated[
-        Path | None, typer.Option(metavar="GEOJSON", help="Only what lies in these polygons.")
+        Path | None,
+        typer.Option(metavar="GEOJSON", help="Only in its tumour regions, less the excluded ones."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for tables as CSV.")
@@ -54,8 +57,8 @@ def compare_readers(
         chosen = _chosen(opened, slides or [])
         if region is not None and len(chosen) > 1:
             raise InputError(f"{region.name} holds the regions of one slide.", "Name one --slide.")
-        polygons = None if region is None else read_regions(region).tumour
-        read = readings(opened, chosen, raters or [], polygons)
+        region0 = None if region is None or not chosen else _region0(region, chosen[0])
+        read = readings(opened, chosen, raters or [], region0)
     agreement = compare(read.slides)
     for line in read.left_out:
         typer.echo(f"Left out: {line}", err=True)
@@ -77,6 +80,21 @@ def _chosen(store: Store, names: list[str]) -> list[StoredSlide]:
     if unknown:
         raise InputError(f"The store has no slide {unknown[0]!r}.")
     return [slide for slide in slides if slide.name in names or slide.alias in names]
+
+
+def _region0(path: Path, stored: StoredSlide) -> BaseGeometry:
+    """What the regions of a file leave of a slide, level-0 pixels."""
+    with slide_file(stored, None) as (slide, why):
+        if slide is None:
+            raise SlideError(
+                f"Regions count pixels from a corner that only the slide's file tells: {why}",
+                "Put it back where it was, or open it on the desktop where it lies now.",
+            )
+        bounds = slide.bounds
+    regions = read_regions(path, (bounds.x0, bounds.y0))
+    for note in regions.notes:
+        typer.echo(f"Note: {note}", err=True)
+    return regions.region0(bounds.polygon())
 
 
 def _show(agreement: Agreement) -> None:

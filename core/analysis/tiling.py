@@ -48,6 +48,27 @@ class Regions:
     excluded: BaseGeometry | None = None
     notes: tuple[str, ...] = ()
 
+    def region0(self, slide0: BaseGeometry) -> BaseGeometry:
+        """What of a slide they leave: inside the tumour regions, outside the excluded ones.
+
+        Raises:
+            RegionError: they lie outside the slide, or leave nothing of it.
+        """
+        region0 = slide0
+        if self.tumour is not None:
+            region0 = self.tumour.intersection(slide0)
+            if region0.area <= 0:
+                raise RegionError(
+                    "The tumour region lies outside the slide.",
+                    "Check that the region was drawn on this slide, in pixels of its full "
+                    "resolution.",
+                )
+        if self.excluded is not None:
+            region0 = region0.difference(self.excluded)
+            if region0.area <= 0:
+                raise RegionError("The excluded regions cover all that was asked for.")
+        return region0
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -259,19 +280,7 @@ def make_search_area(tissue: Tissue, bounds0: Rect0, mpp: Mpp, regions: Regions)
             "No tissue was found on this slide.",
             "Check that it is a stained brightfield slide and not a blank or a label image.",
         )
-    slide0 = bounds0.polygon()
-    region0: BaseGeometry = slide0
-    if regions.tumour is not None:
-        region0 = regions.tumour.intersection(slide0)
-        if region0.area <= 0:
-            raise RegionError(
-                "The tumour region lies outside the slide.",
-                "Check that the region was drawn on this slide, in pixels of its full resolution.",
-            )
-    if regions.excluded is not None:
-        region0 = region0.difference(regions.excluded)
-        if region0.area <= 0:
-            raise RegionError("The excluded regions cover all that was to be analysed.")
+    region0 = regions.region0(bounds0.polygon())
     grown = _grow(tissue)
     sums = np.zeros((grown.shape[0] + 1, grown.shape[1] + 1), dtype=np.int64)
     sums[1:, 1:] = grown.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)

@@ -22,6 +22,7 @@ from core.reading.taking import AS
 from core.slides.reader import Slide, open_slide
 from core.store import Store, StoredSlide, open_store
 from core.store.base import paged
+from core.store.records import MAX_ROW_ID
 
 _TRIED = ", ".join(one.id for one in FORMATS.values() if not one.foreign_sample)
 _IDS = f"{', '.join(FORMATS)}" + (f" ({OURSELVES_ONLY}: {_TRIED})" if _TRIED else "")
@@ -42,7 +43,8 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write.")] = None,
     run: Annotated[
-        int | None, typer.Option(metavar="N", help="Of which run; else the newest.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=MAX_ROW_ID, help="Of which run; else the newest."),
     ] = None,
     reader: Annotated[
         str | None,

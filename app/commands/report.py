@@ -18,12 +18,16 @@ from core.slides.reader import Slide, open_slide
 from core.slides.tissue import find_tissue
 from core.store import CountRecord, ReaderRecord, Store, StoredSlide, open_store
 from core.store.base import paged
+from core.store.records import MAX_ROW_ID
 
 
 def report(
     slide: Annotated[Path | None, typer.Argument(metavar="SLIDE", help="The slide's file.")] = None,
     slide_id: Annotated[
-        int | None, typer.Option(metavar="N", help="The slide's number in the store instead.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=MAX_ROW_ID, help="The slide's number in the store instead."
+        ),
     ] = None,
     store: Annotated[Path | None, typer.Option(metavar="FILE", help="Result store.")] = None,
     protocol: Annotated[

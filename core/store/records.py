@@ -14,6 +14,8 @@ WindowState = Literal["done", "failed"]
 Label = Literal["mitosis", "imposter", "atypical"]
 VerdictValue = Literal["mitosis", "imposter", "unsure", "deleted", "cleared"]
 CountState = Literal["proposed", "accepted", "signed", "reopened"]
+#: The largest number of a row: SQLite's integers have 64 bits.
+MAX_ROW_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,6 +256,9 @@ def test_a_laboratory_may_demand_an_alias(store_file, tmp_path, monkeypatch, cap
     [
         ([], "Name one slide"),
         (["--slide-id", "9"], "no slide 9"),
+        (["--slide-id", "0"], "value for '--slide-id'"),
+        (["--slide-id", str(2**63 - 1)], f"no slide {2**63 - 1}"),
+        (["--slide-id", str(2**63)], "value for '--slide-id'"),
         (["--slide-id", "1", "--out", "r.docx"], "neither"),
         (["--slide-id", "1", "--protocol", "nonsense"], "no protocol"),
         (["--slide-id", "1", "--reader", "Zoe"], "no reader 'Zoe'"),

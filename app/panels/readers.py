@@ -1,30 +1,24 @@
 """The readers panel: who reads, who else did, and where they differ."""
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QListWidgetItem,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from collections import deque
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.panels.agreement import AgreementDialog
-from app.panels.count_parts import FitList, label, line
+from app.panels.count_parts import label, line
+from app.panels.disagreements import SETTLING, DisagreementList
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.scrolled import fill_scrolled
 from app.room import BACKGROUND, Room
 from core.analysis.raters import MODEL
+from core.reading.desk import Desk
 from core.reading.view import DeskView, Disagreement, Verdict
 from core.store import ReaderRecord
 
-_SETTLING: dict[int, Verdict] = {
-    Qt.Key.Key_M: "mitosis",
-    Qt.Key.Key_A: "atypical",
-    Qt.Key.Key_X: "imposter",
-}
+#: Where readers differ, and what they settled.
+Differences = tuple[tuple[Disagreement, ...], tuple[Disagreement, ...]]
 
 
 class ReadersPanel(QWidget):
@@ -43,6 +37,8 @@ class ReadersPanel(QWidget):
         self._room = room
         self._names: dict[int, str] = {}
         self._asked_for: object = None
+        self._pressed: deque[Verdict] = deque()
+        self._settling: object = None  # names the verdict on its way to the disk
         self._make()
         self._lay_out()
         room.view_changed.connect(self._show_view)
@@ -74,7 +70,8 @@ class ReadersPanel(QWidget):
         self.agreement = QPushButton(self.tr("Agreement…"))
         self.agreement.clicked.connect(self.show_agreement)
         self.disputed_title, self.settled_title = label(strong=True), label(strong=True)
-        self.disputed, self.settled = FigureList(settles=True), FigureList(settles=False)
+        self.disputed = DisagreementList(settles=True)
+        self.settled = DisagreementList(settles=False)
         self.disputed.chosen.connect(self._go_to)
         self.settled.chosen.connect(self._go_to)
         self.disputed.settle_requested.connect(self._settle)
@@ -83,7 +80,7 @@ class ReadersPanel(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         captions = (self.tr("Mitosis  M"), self.tr("Atypical  A"), self.tr("Imposter  X"))
         self.buttons: dict[Verdict, QPushButton] = {}
-        for caption, verdict in zip(captions, _SETTLING.values(), strict=True):
+        for caption, verdict in zip(captions, SETTLING.values(), strict=True):
             button = self.buttons[verdict] = QPushButton(caption)
             button.setStyleSheet("padding-left: 4px; padding-right: 4px;")
             button.setProperty("verdict", verdict)
@@ -123,7 +120,8 @@ class ReadersPanel(QWidget):
 
     @Slot()
     def _show_nothing(self) -> None:
-        self._asked_for = None
+        self._asked_for = self._settling = None
+        self._pressed.clear()
         self.reader.setText(self._room.reader_name)
         self.blinded.setChecked(self._room.blinded)
         self.blinded_hint.setVisible(self._room.blinded)
@@ -168,13 +166,9 @@ class ReadersPanel(QWidget):
         if view.blinded or not view.others:
             self._show_figures((), ())
             return
-        self._room.inquire(
-            lambda desk: (desk.disagreements(), desk.settled()), self._differences_known
-        )
+        self._room.inquire(differences, self._differences_known)
 
-    def _differences_known(
-        self, found: tuple[tuple[Disagreement, ...], tuple[Disagreement, ...]]
-    ) -> None:
+    def _differences_known(self, found: Differences) -> None:
         view = self._room.view
         if view is not None and not view.blinded:
             self._show_figures(*found)
@@ -224,16 +218,53 @@ class ReadersPanel(QWidget):
 
     @Slot(str)
     def _settle(self, verdict: Verdict) -> None:
-        key = self.disputed.current_key
-        if key is not None:
-            self._room.ask(lambda desk: desk.settle((key,), verdict))
+        self._pressed.append(verdict)
+        self._settle_next()
+
+    def _settle_next(self) -> None:
+        """Settle the current figure; what is pressed meanwhile waits, and means the one then."""
+        if self._settling is not None or not self._pressed:
+            return
+        verdict, key = self._pressed.popleft(), self.disputed.current_key
+        if key is None or self._room.selection[:1] != (key,):
+            self._pressed.clear()
+            self.disputed.look()  # nobody settles what was not looked at
+            return
+        ticket = self._settling = object()
+        found: list[Differences] = []
+
+        def act(desk: Desk) -> DeskView:
+            view = desk.settle((key,), verdict)
+            found.append(differences(desk))
+            return view
+
+        self._room.ask(
+            self._room.bridge.or_else(act, partial(self._refused, ticket)),
+            lambda _view: self._went_well(ticket, key, found[0]),
+        )
+
+    def _went_well(self, ticket: object, key: int, found: Differences) -> None:
+        if ticket is not self._settling:
+            return
+        self._settling = None
+        stayed = self.disputed.current_key == key and self._room.selection[:1] == (key,)
+        self._differences_known(found)
+        if stayed:
+            self.disputed.look()
+        self._settle_next()
+
+    def _refused(self, ticket: object) -> None:
+        # The room tells why. What was pressed in the belief that it would go well comes to nothing.
+        if ticket is self._settling:
+            self._settling = None
+            self._pressed.clear()
 
     @Slot()
     def _settle_pressed(self) -> None:
         if self.disputed.current_key is None:
             self.disputed.setCurrentRow(0)  # look at it first
         else:
-            self.disputed.settle(self.sender().property("verdict"))
+            self._settle(self.sender().property("verdict"))
 
     @Slot(bool)
     def _blinded_clicked(self, blinded: bool) -> None:
@@ -266,98 +297,6 @@ class ReadersPanel(QWidget):
         self.reader_confirmed.emit()
 
 
-class FigureList(FitList):
-    """Figures on which readers differ, or differed.
-
-    Args:
-        settles: whether the keys of verdicts settle the current one.
-
-    Signals:
-        chosen: key of a figure to look at.
-        settle_requested: a `Verdict` for the current figure.
-    """
-
-    chosen = Signal(int)
-    settle_requested = Signal(str)
-
-    def __init__(self, *, settles: bool) -> None:
-        super().__init__()
-        self._settles = settles
-        self._shown: tuple[Disagreement, ...] = ()
-        self._moves_on = False
-        self.currentRowChanged.connect(self._choose)
-        self.itemClicked.connect(self._clicked)
-
-    @property
-    def current_key(self) -> int | None:
-        """The figure of the current row."""
-        row = self.currentRow()
-        return self._shown[row].key if 0 <= row < len(self._shown) else None
-
-    def show_figures(self, figures: tuple[Disagreement, ...]) -> None:
-        """Show other figures; the current row stays where it was, for the next to settle."""
-        if figures == self._shown:
-            return
-        row = self.currentRow()
-        blocked = self.blockSignals(True)
-        self._shown = figures
-        self.clear()
-        for figure in figures:
-            self.add_row(self._text(figure), 2 if figure.consensus else 1)
-        self.setCurrentRow(min(row, len(figures) - 1))
-        self.blockSignals(blocked)
-        self.updateGeometry()
-        if self._moves_on:
-            self._moves_on = False
-            self._choose(self.currentRow())
-
-    def settle(self, verdict: Verdict) -> None:
-        """Ask to settle the current figure; then the next one is gone to."""
-        if self.current_key is not None:
-            self._moves_on = True
-            self.settle_requested.emit(verdict)
-
-    def _text(self, figure: Disagreement) -> str:
-        words = {
-            "mitosis": self.tr("mitosis"),
-            "atypical": self.tr("atypical"),
-            "imposter": self.tr("imposter"),
-            "unsure": self.tr("unsure"),
-            "deleted": self.tr("deleted"),
-        }
-        said = "  ·  ".join(f"{name}: {words[value]}" for name, value in figure.by_reader.items())
-        if figure.consensus is None:
-            return said
-        return self.tr("Agreed: {0}\n{1}").format(words[figure.consensus], said)
-
-    def event(self, event: QEvent) -> bool:
-        """The keys of verdicts settle here; elsewhere in the window they give one's own."""
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and self._verdict(event)
-        ):
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Settle by M, A or X; everything else is the list's."""
-        verdict = self._verdict(event)
-        if verdict is None:
-            super().keyPressEvent(event)
-        else:
-            self.settle(verdict)
-
-    def _verdict(self, event: QKeyEvent) -> Verdict | None:
-        plain = event.modifiers() == Qt.KeyboardModifier.NoModifier and not event.isAutoRepeat()
-        return _SETTLING.get(event.key()) if self._settles and plain else None
-
-    @Slot(int)
-    def _choose(self, row: int) -> None:
-        if 0 <= row < len(self._shown):
-            self.chosen.emit(self._shown[row].key)
-
-    @Slot(QListWidgetItem)
-    def _clicked(self, item: QListWidgetItem) -> None:
-        self._choose(self.row(item))
+def differences(desk: Desk) -> Differences:
+    """Where readers differ and what they settled; runs on the desk thread."""
+    return desk.disagreements(), desk.settled()

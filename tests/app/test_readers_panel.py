@@ -1,5 +1,7 @@
 """The readers panel on a real room: who reads, blinded readings, what readers settle."""
 
+import threading
+
 import pytest
 from PySide6.QtCore import Qt
 from reading_room import LONG_MS, asked
@@ -7,6 +9,8 @@ from reading_room import LONG_MS, asked
 from app.panels.agreement import AgreementDialog
 from app.panels.reader_dialog import ReaderDialog
 from app.panels.readers import ReadersPanel
+from core.errors import StoreError
+from core.reading.desk import Desk
 
 
 @pytest.fixture
@@ -78,6 +82,76 @@ def test_a_key_settles_the_current_one_and_goes_to_the_next(qtbot, room, panel, 
     verdicts = list(room.store.iter_verdicts(room.opened.slide_id))
     assert [v.consensus for v in verdicts].count(True) == 1
     assert len([v for v in verdicts if not v.consensus]) == 6  # the originals stay
+
+
+def settlements(room):
+    """What was settled, in order: figure and verdict."""
+    given = room.store.iter_verdicts(room.opened.slide_id)
+    points = {
+        point.id: (point.x0, point.y0) for point in room.store.iter_points(room.opened.slide_id)
+    }
+    figures = room.view.figures
+    keys = {
+        (x0, y0): int(key) for key, x0, y0 in zip(figures.key, figures.x0, figures.y0, strict=True)
+    }
+    return [(keys[points[v.point_id]], v.value) for v in given if v.consensus]
+
+
+def test_keys_pressed_fast_settle_one_figure_after_the_other(qtbot, room, panel):
+    a, b, _ = differ(qtbot, room)
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    panel.disputed.setCurrentRow(0)
+    for key in ("M", "X", "A"):  # the last one finds nothing left
+        qtbot.keyClick(panel.disputed, key)
+    qtbot.waitUntil(lambda: panel.settled.count() == 2, timeout=LONG_MS)
+    asked(qtbot, room, lambda desk: desk.refresh())
+    assert settlements(room) == [(a, "mitosis"), (b, "imposter")]
+
+
+def test_a_key_means_the_row_to_which_the_reader_went_meanwhile(qtbot, room, panel):
+    a, b, c = differ(qtbot, room)
+    asked(qtbot, room, lambda desk: desk.give([c], "imposter"))
+    qtbot.waitUntil(lambda: panel.disputed.count() == 3, timeout=LONG_MS)
+    panel.disputed.setCurrentRow(0)
+    qtbot.keyClick(panel.disputed, "M")
+    qtbot.keyClick(panel.disputed, Qt.Key.Key_Down)
+    assert room.selection == (b,)
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    assert (panel.disputed.current_key, room.selection) == (b, (b,))
+    qtbot.keyClick(panel.disputed, "X")
+    qtbot.waitUntil(lambda: panel.disputed.count() == 1, timeout=LONG_MS)
+    assert settlements(room) == [(a, "mitosis"), (b, "imposter")]
+
+
+def test_what_could_not_be_settled_moves_nothing_later(qtbot, room, panel, monkeypatch):
+    a, b, c = differ(qtbot, room)
+    elsewhere = int(room.view.figures.key[3])
+    qtbot.waitUntil(lambda: panel.disputed.count() == 2, timeout=LONG_MS)
+    panel.disputed.setCurrentRow(0)
+    hold = threading.Event()
+
+    def refuse(*_args):
+        assert hold.wait(60)
+        raise StoreError("The disk is full.")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Desk, "settle", refuse)
+        with qtbot.waitSignal(room.failed, timeout=LONG_MS):
+            qtbot.keyClick(panel.disputed, "M")
+            qtbot.keyClick(panel.disputed, "X")  # in the belief that the first one went well
+            hold.set()
+    assert room.selection == (a,)
+    room.select((elsewhere,))
+    asked(qtbot, room, lambda desk: desk.give([c], "imposter"))
+    qtbot.waitUntil(lambda: panel.disputed.count() == 3, timeout=LONG_MS)
+    assert room.selection == (elsewhere,)
+    assert settlements(room) == []
+    qtbot.keyClick(panel.disputed, "M")
+    assert room.selection == (a,), "it is looked at first"
+    qtbot.keyClick(panel.disputed, "M")
+    qtbot.waitUntil(lambda: panel.settled.count() == 1, timeout=LONG_MS)
+    assert settlements(room) == [(a, "mitosis")]
+    assert room.selection == (b,)
 
 
 def test_a_button_looks_first_and_settles_then(qtbot, room, panel):

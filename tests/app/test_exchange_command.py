@@ -93,7 +93,7 @@ def test_every_fault_is_said_and_nothing_is_half_done(run, store_file, slide_fil
         ("export", slide_file, "--format", "ndpa", "--out", out): "does not say where that is",
         ("export", slide_file, "--format", "x", "--out", out): "There is no format 'x'",
         ("export", slide_file, "--format", "csv", "--out", out, "--run", 9): "no run 9",
-        ("export", slide_file, "--format", "csv", "--out", out, "--run", 2**63): "value for '--run'",
+        ("export", slide_file, "--format", "csv", "--out", out, "--run", 2**63): "for '--run'",
         ("export", slide_file, "--format", "csv", "--out", out, "--reader", "Eve"): "no reader Eve",
         ("export", slide_file, "--format", "csv", "--out", out, "--what", "x"): "no 'x' to export",
         ("export", slide_file, "--out", out): "Say what to write where",

@@ -1,12 +1,12 @@
 """`mitoscope benchmark tumour-types`: recall on each tumour type, on slides not trained on.
 
-The slides of AtNorM-MD are split into two halves by the hash of their names. For each half the
-detector, the base and the adapter are trained anew on everything else; calibration and thresholds
-stay those that ship, which were chosen on the frames. The mitoses of the half are then looked for
-in their patches.
+Parts of AtNorM-MD are left out in turn: halves of its slides (by the hash of their names), each of
+its six tumour types, or all of it. For each part the detector, the base and the adapter are trained
+anew on everything else; calibration and thresholds stay those that ship, which were chosen on the
+frames. The mitoses of the part are then looked for in their patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import beta
 from torch import nn
 
-from app.training.cells import HELD_BACK_SET, slide_half, without_half
+from app.training.cells import HELD_BACK_SET, held_back
 from app.training.classifier import START, Plan, base_network, training_cells, tune_on_fields
 from app.training.detector import PATCH_SETS, out_of_fold_candidates, train_or_load
 from app.training.patch_points import detect_patch
@@ -28,6 +28,22 @@ from models.registry import backbone, read_manifest, shipped, weights_folder
 from models.training.classifier_training import CROP_PX, MPP, cut_tile, predict
 from models.training.data import Patch, field_slides, load_frames, load_patches
 from models.training.detector_training import DetectorRecipe
+
+TYPES = (
+    "canine cutaneous mast cell tumor",
+    "canine lung cancer",
+    "canine lymphoma",
+    "canine soft tissue sarcoma",
+    "human melanoma",
+    "human neuroendocrine tumor",
+)
+#: What is left out, one part after another, and what the networks then know of each type.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "halves": ("half-0", "half-1"),  # other slides of it
+    "half": ("half-0",),  # the same, on half of the slides
+    "types": TYPES,  # the five other types
+    "all": ("all",),  # human breast cancer alone
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +81,9 @@ def run(
     detector_steps: int,
     token: CancelToken,
     *,
-    halves: Sequence[int] = (0, 1),
+    parts: Sequence[str] = PARTS["halves"],
 ) -> list[TypeRecall]:
-    """Train without one half of the slides, then without the other, and look for their mitoses.
+    """Train without one part after another, and look for the mitoses of each.
 
     Args:
         data: the labelled tissue.
@@ -76,25 +92,25 @@ def run(
         plan: as of the shipped classifier.
         detector_steps: optimiser steps of the detectors.
         token: cancels between steps.
-        halves: which are held out, one after another.
+        parts: what is left out, one after another; names as of `app.training.cells.held_back`.
     """
     out.mkdir(parents=True, exist_ok=True)
     recipe = DetectorRecipe(steps=detector_steps, seed=plan.seed)
     found = out_of_fold_candidates(data, detector_folder, recipe, token)
     frames = load_frames(data, mpp=recipe.mpp, slides=field_slides(data))
     patches = load_patches(data, mpp=recipe.mpp, datasets=PATCH_SETS)
-    held_back = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
+    unseen = load_patches(data, mpp=MPP, datasets=(HELD_BACK_SET,))
     looks: list[_Look] = []
-    for half in halves:
-        kept = without_half(patches, half)
-        path = out / f"detector-half-{half}.safetensors"
+    for part in parts:
+        kept = [p for p in patches if not held_back(p, part)]
+        path = out / f"detector-{part.replace(' ', '-')}.safetensors"
         detector = train_or_load(frames, kept, recipe, path, token)
-        half_plan = replace(plan, held_back_half=half)
-        base = base_network(data, detector_folder, out, half_plan, token)
-        cells = training_cells(data, detector_folder, found, half_plan)
-        network = tune_on_fields(base, backbone(START), cells, half_plan, token)
+        partial = replace(plan, held_back=part)
+        base = base_network(data, detector_folder, out, partial, token)
+        cells = training_cells(data, detector_folder, found, partial)
+        network = tune_on_fields(base, backbone(START), cells, partial, token)
         classifier = QuarterTurns(adapters.merged(network), plan.quarter_turns).eval()
-        looks += _look([p for p in held_back if slide_half(p.slide) == half], detector, classifier)
+        looks += _look([p for p in unseen if held_back(p, part)], detector, classifier)
     tissues = sorted({look.tissue for look in looks})
     return [_recall(tissue, [k for k in looks if k.tissue == tissue]) for tissue in tissues]
 

@@ -160,22 +160,28 @@ def tumour_types(
     detector_steps: Annotated[int, typer.Option(min=1, help="Of the detector.")] = 1800,
     base_steps: Annotated[int, typer.Option(min=1, help="On the patches.")] = 1300,
     field_steps: Annotated[int, typer.Option(min=1, help="On the frames.")] = 600,
-    one_half: Annotated[
-        bool, typer.Option("--one-half", help="Hold out the first half only: half the time.")
-    ] = False,
+    left_out: Annotated[
+        str,
+        typer.Option(
+            help="What is left out of the training in turn: halves (of each type's slides), half "
+            "(the first one only), types (one after another), all (six types at once)."
+        ),
+    ] = "halves",
     as_json: JsonOption = False,
 ) -> None:
     """Recall on six tumour types after training without them. Takes as long as training does."""
-    from app.benchmarks.tumour_types import run
+    from app.benchmarks.tumour_types import PARTS, run
     from app.training.classifier import Plan
     from core.cancel import CancelToken
     from models.device import keep_freed_memory, set_threads
 
+    parts = PARTS.get(left_out)
+    if parts is None:
+        raise InputError(f"Nothing is called {left_out}.", f"One of {', '.join(PARTS)}.")
     set_threads()
     keep_freed_memory()
     plan = Plan(base_steps=base_steps, field_steps=field_steps)
-    halves = (0,) if one_half else (0, 1)
-    rows = run(data, detector_folder, out, plan, detector_steps, CancelToken(), halves=halves)
+    rows = run(data, detector_folder, out, plan, detector_steps, CancelToken(), parts=parts)
     show("Recall by tumour type on slides not trained on", rows, as_json=as_json)
 
 

@@ -45,7 +45,7 @@ FIELD_SHARES: Mapping[str, float] = {
 
 
 def patch_cells(
-    data: Path, detector: Path, datasets: Sequence[str] = PATCH_SETS, *, fold: int | None = None
+    data: Path, detector: Path, datasets: Sequence[str] = PATCH_SETS, *, without: str | None = None
 ) -> Cells:
     """The central cells of the patches of the named sets, and negatives beside them.
 
@@ -53,20 +53,26 @@ def patch_cells(
         data: the labelled tissue.
         detector: weights of the detector that finds the negatives.
         datasets: names of the sets.
-        fold: leave out every slide of `HELD_BACK_SET` in this half (0 or 1); None leaves out none.
+        without: the part of `HELD_BACK_SET` to leave out, as `held_back` names it; None: none.
     """
     patches = load_patches(data, mpp=MPP, datasets=datasets)
-    if fold is not None:
-        patches = without_half(patches, fold)
+    if without is not None:
+        patches = [p for p in patches if not held_back(p, without)]
     network = HeatmapNet()
     network.load_state_dict(load_file(detector))
     beside = cells_beside_mitoses(patches, network.eval(), DetectorRecipe().mpp)
     return join([cells_of_patches(patches), beside])
 
 
-def without_half(patches: Sequence[Patch], half: int) -> list[Patch]:
-    """The patches without those of `HELD_BACK_SET` whose slides are in a half."""
-    return [p for p in patches if p.dataset != HELD_BACK_SET or slide_half(p.slide) != half]
+def held_back(patch: Patch, part: str) -> bool:
+    """Whether a patch is in a part of `HELD_BACK_SET`.
+
+    Args:
+        patch: of any set.
+        part: `all`, `half-0` or `half-1` of its slides, or the name of a tissue.
+    """
+    parts = ("all", f"half-{slide_half(patch.slide)}", patch.tissue)
+    return patch.dataset == HELD_BACK_SET and part in parts
 
 
 def slide_half(slide: str) -> int:

@@ -69,8 +69,8 @@ class Plan:
         mode: what learns from the frames: `lora` or `full`.
         seed: of sampling, augmentation and initialisation.
         patch_sets: which patches are learnt from.
-        held_back_half: of the slides of the held-back set, for figures on tumour types; None:
-            none.
+        held_back: the part of the held-back set that is left out, for figures on tumour types;
+            None: none.
         quarter_turns: how many turns of a crop the shipped classifier looks at.
     """
 
@@ -79,22 +79,22 @@ class Plan:
     mode: str = "lora"
     seed: int = 0
     patch_sets: tuple[str, ...] = PATCH_SETS
-    held_back_half: int | None = None
+    held_back: str | None = None
     quarter_turns: int = 4
 
     @property
     def part_name(self) -> str:
         """Tells the parts of different plans apart on disk."""
-        return f"{self.mode}-{self.base_steps}-{self.field_steps}-{self.seed}{self._half}"
+        return f"{self.mode}-{self.base_steps}-{self.field_steps}-{self.seed}{self._part}"
 
     @property
     def base_name(self) -> str:
         """Of the backbone after tuning on patches."""
-        return f"base-{self.base_steps}-{self.seed}{self._half}"
+        return f"base-{self.base_steps}-{self.seed}{self._part}"
 
     @property
-    def _half(self) -> str:
-        return "" if self.held_back_half is None else f"-half-{self.held_back_half}"
+    def _part(self) -> str:
+        return "" if self.held_back is None else f"-{self.held_back.replace(' ', '-')}"
 
 
 def _save(network: nn.Module, path: Path) -> None:
@@ -125,7 +125,7 @@ def base_network(data: Path, detector: Path, out: Path, plan: Plan, token: Cance
 @lru_cache(maxsize=1)  # the base and the frames' training ask for the same, minutes of detecting
 def _patch_cells(data: Path, detector: Path, plan: Plan) -> Cells:
     weights = detector / f"{DETECTOR}.safetensors"
-    return patch_cells(data, weights, plan.patch_sets, fold=plan.held_back_half)
+    return patch_cells(data, weights, plan.patch_sets, without=plan.held_back)
 
 
 def training_cells(

@@ -1,12 +1,14 @@
 """Negatives beside the mitoses of patches: from what a detector proposes there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from app.training.cells import slide_half
+from app.training.cells import held_back, slide_half
 from app.training.patch_points import cells_beside_mitoses, detect_patch
 from models.heatmap import STRIDE_PX
 from models.training.data import Patch
@@ -57,3 +59,15 @@ def test_halves_depend_on_the_name_alone_and_both_are_used():
     halves = [slide_half(f"slide {n}") for n in range(40)]
     assert halves == [slide_half(f"slide {n}") for n in range(40)]
     assert set(halves) == {0, 1}
+
+
+def test_parts_of_the_held_back_set_are_told_by_slide_and_tissue():
+    one = patch((0, 0), (9, -4))
+    other = replace(one, dataset="amibr")
+    one = replace(one, dataset="atnorm_md", tissue="canine lymphoma")
+    halves = [f"half-{half}" for half in (0, 1) if held_back(one, f"half-{half}")]
+    assert halves == [f"half-{slide_half(one.slide)}"]
+    assert held_back(one, "all")
+    assert held_back(one, "canine lymphoma")
+    assert not held_back(one, "human melanoma")
+    assert not any(held_back(other, part) for part in ("all", *halves, other.tissue))

@@ -1,7 +1,10 @@
 """The command line as a table: one line for each subcommand, whose module says the rest."""
 
+from typing import Annotated
+
 import typer
 
+from app import __version__
 from app.commands.adapt import adapt
 from app.commands.analyze import analyze
 from app.commands.audit import audit_app
@@ -27,8 +30,27 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
 )
-app.callback()(start_commands)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"Mitoscope {__version__}. {RESEARCH_USE}")
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What comes before every command."""
+    start_commands()
+
+
 app.command("desktop")(desktop)
 app.command("analyze")(analyze)
 app.command("adapt")(adapt)

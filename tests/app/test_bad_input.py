@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from blobs import BlobClassifier, BlobDetector, blob_slide
 
-from app import analysing
+from app import __version__, analysing
 from app.__main__ import main
 from core.slides.pyramid import write_pyramid
 from core.store import open_store
@@ -219,6 +219,11 @@ def test_odd_names_work(slide, tmp_path, name, capsys):
     store = tmp_path / "🗂 results" / "store.sqlite"
     assert main(["analyze", "--store", str(store), "--json", "--", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)["slide"] == name
+
+
+def test_the_version_is_said(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"Mitoscope {__version__}. For Research Use Only")
 
 
 def test_unknown_option_and_no_slide(capsys):

@@ -31,6 +31,7 @@ class ReaderDialog(QDialog):
         self.setMinimumWidth(340)
         self.name = QComboBox(editable=True)
         self.name.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.name.setCompleter(None)  # it would make an Anna of every Ann
         self.name.addItems(known)
         self.name.setEditText(name)
         self.name.editTextChanged.connect(self._changed)

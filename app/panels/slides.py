@@ -1,12 +1,14 @@
 """The slides panel: cases and their slides, how far each is, and where a lost file lies now."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QInputDialog,
@@ -299,11 +301,15 @@ class SlidesPanel(QWidget):
                 and item.text(0) != self.tr("Without a case")
             }
         )
-        name, good = QInputDialog.getItem(
-            self, self.tr("Case"), self.tr("Name of the case; empty for none"), ["", *names]
-        )
-        if good:
-            self.set_case(ids, name)
+        dialog = QInputDialog(self)
+        dialog.setWindowTitle(self.tr("Case"))
+        dialog.setLabelText(self.tr("Name of the case; empty for none"))
+        dialog.setComboBoxItems(["", *names])
+        dialog.setComboBoxEditable(True)
+        dialog.findChild(QComboBox).setCompleter(None)  # it would make S24-123 of every S24-12
+        dialog.textValueSelected.connect(partial(self.set_case, ids))
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
 
     def set_case(self, slide_ids: Sequence[int], name: str) -> None:
         """Put slides into a case, or with an empty name into none."""

@@ -106,6 +106,7 @@ class MagnificationBox(QComboBox):
         self._view = view
         self.setEditable(True)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.setCompleter(None)  # it would make 40 of every 4
         self.addItems([f"{value:g}×" for value in MAGNIFICATIONS])
         self.setToolTip(self.tr("Magnification; type another and press Enter"))
         self.setAccessibleName(self.tr("Magnification"))

@@ -2,6 +2,8 @@
 
 import pytest
 from desktops import LONG_MS
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QInputDialog
 
 from app.bridge import GuiBridge
 from app.listing import load_listing, neighbour, relocate, shown_name
@@ -53,6 +55,22 @@ def test_slides_stand_under_their_cases_by_name(qtbot, panel):
     panel.set_alias(a, "First")
     qtbot.waitUntil(lambda: store.slide(a).alias == "First", timeout=LONG_MS)
     assert listed(qtbot, panel)[1] == ("Without a case", ["First"])
+
+
+def test_a_case_is_named_as_it_was_typed(qtbot, panel):
+    store = panel._room.store
+    slide_id, other = add(store, "a.svs"), add(store, "b.svs")
+    store.set_case(other, store.add_case("S24-123"))
+    listed(qtbot, panel)
+    panel._items[slide_id].setSelected(True)
+    panel._choose_case()
+    box = panel.findChild(QInputDialog).findChild(QComboBox)
+    assert [box.itemText(at) for at in range(box.count())] == ["", "S24-123"]
+    qtbot.keyClicks(box.lineEdit(), "S24-12")
+    qtbot.keyClick(box.lineEdit(), Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: store.slide(slide_id).case_id is not None, timeout=LONG_MS)
+    names = {case.id: case.name for case in store.cases()}
+    assert names[store.slide(slide_id).case_id] == "S24-12"
 
 
 def test_an_unchanged_row_stays_and_a_changed_one_is_painted_anew(qtbot, panel):

@@ -196,6 +196,27 @@ def test_another_reader_sits_down(qtbot, room, panel):
     assert panel.reader.text() == "Cleo"
 
 
+@pytest.mark.parametrize("by_key", [True, False])
+@pytest.mark.parametrize(
+    ("typed", "known"), [("Ann", "Anna"), ("ben", "Ben"), ("J. Smith", "J. Smithson")]
+)
+def test_a_name_is_taken_as_it_was_typed(qtbot, typed, known, by_key):
+    dialog = ReaderDialog("Who reads?", "", [known])
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.activateWindow()
+    dialog.name.setFocus()
+    qtbot.waitUntil(dialog.name.lineEdit().hasFocus)
+    qtbot.keyClicks(dialog.name.lineEdit(), typed)
+    with qtbot.waitSignal(dialog.chosen) as chosen:
+        if by_key:
+            qtbot.keyClick(dialog.name.lineEdit(), Qt.Key.Key_Return)
+        else:
+            ok = dialog.buttons.button(dialog.buttons.StandardButton.Ok)
+            qtbot.mouseClick(ok, Qt.MouseButton.LeftButton)
+    assert chosen.args == [typed]
+
+
 def test_after_a_pause_the_reader_is_confirmed(qtbot, room, panel):
     panel.confirm_reader()
     (dialog,) = panel.findChildren(ReaderDialog)

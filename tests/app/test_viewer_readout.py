@@ -93,6 +93,25 @@ def test_a_magnification_can_be_typed(open_canvas, tmp_path, typed):
     assert box.currentText() == "20×"
 
 
+@pytest.mark.parametrize("typed", ["4", "15"])
+def test_the_magnification_typed_is_not_made_one_of_those_offered(
+    open_canvas, tmp_path, qtbot, typed
+):
+    canvas = open_canvas(make_slide(tmp_path / "a.tif", RGB))
+    canvas.set_magnification(7)
+    box = MagnificationBox(canvas)
+    qtbot.addWidget(box)
+    box.show()
+    box.activateWindow()
+    box.setFocus()
+    qtbot.waitUntil(box.lineEdit().hasFocus)
+    box.lineEdit().selectAll()
+    qtbot.keyClicks(box.lineEdit(), typed)
+    assert box.currentText() == typed
+    qtbot.keyClick(box.lineEdit(), Qt.Key.Key_Return)
+    assert canvas.magnification() == pytest.approx(float(typed))
+
+
 @pytest.mark.parametrize("typed", ["", "much", "-3", "0"])
 def test_nonsense_changes_nothing(open_canvas, tmp_path, typed):
     canvas = open_canvas(make_slide(tmp_path / "a.tif", RGB))

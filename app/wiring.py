@@ -65,6 +65,7 @@ class Wiring(QObject):
         window.exchange.finished.connect(self._show_exchanged)
         window.reports.finished.connect(self._withdraw_offer)
         window.room.slide_closing.connect(self._slide_closing)
+        window.slides.listed.connect(window.count.place.case.show_cases)
         window.reviewer.connect_to(self._actions)
         window.reviewer.in_sight = self._in_sight
         self._actions.add_to(window.gallery.grid, "gallery")

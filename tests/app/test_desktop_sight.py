@@ -2,35 +2,23 @@
 
 import pytest
 from desks import PARAMETERS, candidate
-from desktops import LONG_MS, HeldDetector, tiny_models
+from desktops import LONG_MS
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from app.desktop import build
 from core.ports import ModelOrigin
 from core.reading.view import VERDICTS
-from core.settings import Settings
 from core.store import RunSpec
 
 ORIGIN = ModelOrigin("m", "00" * 32, "cpu", "float32")
 N = 20
 
 
-@pytest.fixture
-def desktop(qtbot, tmp_path, slide_file):
-    """A desktop with figures side by side, whose gallery shows but a few of them."""
-    desktop = build(
-        tmp_path / "s.sqlite",
-        Settings(reader="Ada", backend="openslide", theme="light"),
-        load=tiny_models(HeldDetector()),
-        log_path=tmp_path / "desktop.log",
-    )
-    room, window = desktop.room, desktop.window
-    window.show()
-    window.activateWindow()
-    desktop.open([slide_file])
-    qtbot.waitUntil(lambda: room.view is not None and bool(room.view.pieces), timeout=LONG_MS)
+@pytest.fixture(autouse=True)
+def run(qtbot, desktop):
+    """Figures side by side, of which the gallery shows but a few."""
+    room = desktop.room
     parameters = PARAMETERS | {"slide": {"mpp_x": 1.0, "mpp_y": 1.0}}
     run = room.store.open_run(
         RunSpec("run", room.opened.slide_id, parameters, ORIGIN, ORIGIN, "0.1.0")
@@ -40,9 +28,6 @@ def desktop(qtbot, tmp_path, slide_file):
     room.store.finish_run(run.id, "done", {})
     room.ask(lambda desk: desk.use_run(run.id))
     qtbot.waitUntil(lambda: len(room.view.figures) == N, timeout=LONG_MS)
-    yield desktop
-    assert desktop.stop()
-    window.deleteLater()
 
 
 def choose_first(qtbot, desktop):

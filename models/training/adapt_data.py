@@ -103,6 +103,7 @@ def slide_folds(
     """Fold (N,) of each cell, whole slides together; both classes about equally in every fold.
 
     The slides with most cells are placed first, each into the fold that lacks their classes most.
+    No fold stays empty where there are slides enough.
     """
     names, inverse = np.unique(slide, return_inverse=True)
     counts = np.zeros((len(names), 2))
@@ -110,8 +111,12 @@ def slide_folds(
     share = counts / np.maximum(counts.sum(axis=0), 1)
     load = np.zeros((n_folds, 2))
     fold_of = np.zeros(len(names), np.int64)
-    for k in sorted(range(len(names)), key=lambda k: (-share[k].sum(), names[k])):
-        spread = [float(np.square(load + share[k] * unit).sum()) for unit in _units(n_folds)]
+    order = sorted(range(len(names)), key=lambda k: (-share[k].sum(), names[k]))
+    for placed, k in enumerate(order):
+        spread = np.array([np.square(load + share[k] * unit).sum() for unit in _units(n_folds)])
+        empty = ~load.any(axis=1)
+        if len(names) - placed <= empty.sum():
+            spread[~empty] = np.inf
         fold_of[k] = int(np.argmin(spread))
         load[fold_of[k]] += share[k]
     return fold_of[inverse]

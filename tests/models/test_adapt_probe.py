@@ -102,6 +102,11 @@ def test_a_slide_is_in_one_fold_only(labelled, n):
         assert len(np.unique(folds)) == n
 
 
+def test_a_fold_for_each_of_two_slides_of_which_one_holds_nearly_all():
+    slide = np.array(["S0"] + ["S1"] * 9)
+    assert sorted(np.unique(slide_folds(slide == "S0", slide, 2))) == [0, 1]
+
+
 @given(cells)
 def test_both_classes_weigh_alike(labelled):
     positive, slide = labelled

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# No test asserts a time, hypothesis's own deadline included: machines differ and are busy.
-settings.register_profile("mitoscope", deadline=None)
+# No test asserts a time, hypothesis's own deadline included: machines differ and are busy. The same
+# examples every time; `pytest --hypothesis-profile=explore` looks for others, and for longer.
+settings.register_profile("mitoscope", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("mitoscope")
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -4,7 +4,7 @@ from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 #: Of the dock layout; raised when docks come or go, so that an old layout is not restored.
-VERSION = 2
+VERSION = 3
 _LEFT, _RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 _LEFT_PX, _RIGHT_PX = 244, 404
 _MIN_SIDE_PX = 200
@@ -21,6 +21,7 @@ class Docks:
 
     def __init__(self, window: QMainWindow, panels: dict[str, tuple[str, QWidget]]) -> None:
         self._window = window
+        self._sized = False
         self.docks: dict[str, QDockWidget] = {}
         window.setDockOptions(
             QMainWindow.DockOption.AnimatedDocks
@@ -57,6 +58,15 @@ class Docks:
                     present[0].raise_()
         self._size()
 
+    def shown(self) -> None:
+        """Give the docks their sizes, unless they lie as before.
+
+        To be called when the window is shown: Qt squeezes what was sized in a smaller window.
+        """
+        if not self._sized:
+            self._sized = True
+            self._size()
+
     def _size(self) -> None:
         sizes = {"slides": _LEFT_PX, "gallery": _RIGHT_PX}
         wide = [name for name in sizes if name in self.docks]
@@ -90,7 +100,8 @@ class Docks:
         if geometry:
             self._window.restoreGeometry(QByteArray.fromBase64(geometry.encode()))
         if layout:
-            self._window.restoreState(QByteArray.fromBase64(layout.encode()), VERSION)
+            state = QByteArray.fromBase64(layout.encode())
+            self._sized = self._window.restoreState(state, VERSION)
 
 
 def _text(data: QByteArray) -> str:

@@ -346,6 +346,7 @@ class Window(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         """See `QWidget`."""
         super().showEvent(event)
+        self.docks.shown()
         self.idle.watch(self.windowHandle())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

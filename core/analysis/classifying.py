@@ -1,5 +1,6 @@
 """Crops of settled candidates to probabilities to the store."""
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -16,6 +17,9 @@ from core.cancel import CancelToken
 from core.ports import Classifier, SubtypeClassifier
 from core.slides.reader import Slide
 from core.store import Candidate, Store
+
+#: A reader who looks on sees candidates at least so often, however slow the machine is.
+SAVE_EVERY_S = 1.0
 
 
 def label_of(
@@ -67,6 +71,7 @@ class CandidateSink:
         self._n_waiting = 0
         self._reading: deque[Future[Crops]] = deque()
         self._unsaved: list[Candidate] = []
+        self._saved_s = time.monotonic()
         self._unreadable = 0
 
     def classify_unscored(self) -> None:
@@ -115,6 +120,7 @@ class CandidateSink:
     def save(self) -> None:
         """Write what is classified but not yet stored."""
         rows, self._unsaved = self._unsaved, []
+        self._saved_s = time.monotonic()
         if rows:
             with self._times.measure("post_s"):
                 self._store.save_candidates(self._run_id, rows)
@@ -153,7 +159,7 @@ class CandidateSink:
                 strict=True,
             )
         ]
-        if len(self._unsaved) >= SAVE_CHUNK:
+        if len(self._unsaved) >= SAVE_CHUNK or time.monotonic() - self._saved_s >= SAVE_EVERY_S:
             self.save()
 
     def _classify(self, crops: Crops) -> list[float]:

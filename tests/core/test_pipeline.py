@@ -260,11 +260,13 @@ def test_a_window_that_cannot_be_read_is_named_and_the_run_goes_on(made, slide, 
 def test_a_drive_that_goes_away_ends_the_run_which_goes_on_when_it_is_back(made, store, tmp_path):
     path, away = tmp_path / "slide.tif", tmp_path / "away.tif"
     path.write_bytes(made[0].read_bytes())
+    one_at_a_time = threading.Lock()  # of the reader threads
 
     class Unplugged(DamagedSlide):
         def read_at(self, x0, y0, width_px, height_px, mpp):
-            if mpp <= 0.5 and path.exists():
-                path.rename(away)
+            with one_at_a_time:
+                if mpp <= 0.5 and path.exists():
+                    path.rename(away)
             return super().read_at(x0, y0, width_px, height_px, mpp)
 
     with open_slide(path) as slide:
@@ -364,6 +366,19 @@ def test_progress_tells_phase_share_and_time_left(slide, store):
     assert windows[-1].done == windows[-1].total == summary.windows
     assert windows[-1].seconds_left == 0
     assert windows[-1].mm2_done == pytest.approx(summary.analysed_mm2)
+
+
+def test_candidates_are_stored_while_windows_are_still_to_come(slide, store, monkeypatch):
+    monkeypatch.setattr("core.analysis.classifying.SAVE_EVERY_S", 0.0)
+    stored = []
+
+    def look(progress: Progress) -> None:
+        if progress.phase == "windows" and progress.done < progress.total:
+            stored.append(store.classified_count(store.runs(1)[-1].id))
+
+    summary = run(slide, store, progress=look)
+    assert 0 < stored[-1] < summary.candidates
+    assert stored == sorted(stored)
 
 
 def test_a_slide_without_pixel_size_asks_for_it(tmp_path, store):

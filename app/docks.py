@@ -59,13 +59,15 @@ class Docks:
         self._size()
 
     def shown(self) -> None:
-        """Give the docks their sizes, unless they lie as before.
+        """Give the docks their sizes, unless they lie as before; the slides are in front.
 
         To be called when the window is shown: Qt squeezes what was sized in a smaller window.
         """
         if not self._sized:
             self._sized = True
             self._size()
+        if not self.docks["slides"].isHidden():  # no slide is open yet: here one is chosen
+            self.docks["slides"].raise_()
 
     def _size(self) -> None:
         sizes = {"slides": _LEFT_PX, "gallery": _RIGHT_PX}

@@ -346,7 +346,8 @@ class Window(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         """See `QWidget`."""
         super().showEvent(event)
-        self.docks.shown()
+        if not event.spontaneous():
+            self.docks.shown()
         self.idle.watch(self.windowHandle())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

@@ -49,3 +49,12 @@ def test_what_a_reader_made_of_them_comes_back(qtbot, make_window):
     assert not again.docks["overview"].isVisible()
     again.shown()
     assert widths(again) == {"slides": 300, "gallery": 350}
+
+
+def test_the_slides_are_in_front_whatever_was_before(qtbot, make_window):
+    _, docks = make_window()
+    docks.show("analysis")
+    qtbot.waitUntil(lambda: docks.docks["slides"].visibleRegion().isEmpty())
+    _, again = make_window(layout=docks.save()[1])
+    qtbot.waitUntil(lambda: not again.docks["slides"].visibleRegion().isEmpty())
+    assert again.docks["analysis"].visibleRegion().isEmpty()

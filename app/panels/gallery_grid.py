@@ -233,12 +233,14 @@ class GalleryGrid(QAbstractScrollArea):
         self.viewport().update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Lay the cells out anew; what was at the top stays there."""
-        before = max(1, event.oldSize().width() // CELL_W)
+        """Lay the cells out anew; a current figure in sight stays so, else what was at the top."""
+        follows, before = self._follows, max(1, event.oldSize().width() // CELL_W)
         top = self.verticalScrollBar().value() // CELL_H * before
         self._set_range()
         if before != self.columns():
             self.verticalScrollBar().setValue(top // self.columns() * CELL_H)
+        if follows:
+            self._show_current()
         self._want()
 
     def event(self, event: QEvent) -> bool:

@@ -242,6 +242,15 @@ def test_cells_keep_their_places_when_the_panel_grows(shown, qtbot):
     assert panel.grid.place_at(QPoint(1, 1)) is None or panel.grid.columns() == 5
 
 
+def test_the_current_figure_stays_whole_when_the_panel_shrinks(shown, qtbot):
+    panel, room, _ = shown(many(500), height=6)
+    room.select((int(panel._list.keys[200]),))
+    for height, width in ((5, 3), (3, 3), (4, 2), (3, 5)):
+        panel.resize(width * CELL_W + 60, height * CELL_H)
+        rect = panel.grid.cell_rect(panel._list.position(room.selection[0]))
+        assert panel.grid.viewport().rect().contains(rect)
+
+
 def test_candidates_that_come_in_do_not_move_what_a_reader_scrolled_to(shown, qtbot):
     view = many(300)
     panel, room, _ = shown(view)

@@ -29,10 +29,10 @@ from models.training.adapt_probe import fit_probe
 from models.training.classifier_training import (
     CROP_PX,
     MPP,
-    TILE_PX,
     Cells,
     ClassifierRecipe,
     CropSampler,
+    middle,
 )
 from models.training.metrics import auroc, bootstrap
 
@@ -81,9 +81,8 @@ def matched(cells: Cells, seed: int = 0) -> list[tuple[str, Cells, NDArray[np.bo
     distributed alike: what a detector takes for a mitosis looks more like one.
     """
     rng = np.random.default_rng(seed)
-    labelled = np.isnan(
-        cells.detector_score
-    )  # not the same mitoses again where a detector saw them
+    # Not the same mitoses again, from where a detector saw them.
+    labelled = np.isnan(cells.detector_score)
     frame, patch = (np.flatnonzero((cells.stratum == name) & labelled) for name in MITOSES)
     n = min(len(frame), len(patch))
     pairs = [("mitosis", rng.choice(frame, n, replace=False), rng.choice(patch, n, replace=False))]
@@ -92,19 +91,9 @@ def matched(cells: Cells, seed: int = 0) -> list[tuple[str, Cells, NDArray[np.bo
     patch = np.flatnonzero(np.isin(cells.stratum, NEGATIVES[1]) & breast)
     pairs.append(("negative", *_alike(cells.detector_score, frame, patch, rng)))
     return [
-        (label, _of(cells, np.concatenate([a, b])), np.arange(len(a) + len(b)) >= len(a))
+        (label, cells.select(np.concatenate([a, b])), np.arange(len(a) + len(b)) >= len(a))
         for label, a, b in pairs
     ]
-
-
-def _of(cells: Cells, ids: NDArray[np.int64]) -> Cells:
-    return Cells(
-        cells.tiles[ids],
-        cells.mitosis[ids],
-        cells.stratum[ids],
-        cells.slide[ids],
-        cells.detector_score[ids],
-    )
 
 
 def _alike(
@@ -134,12 +123,6 @@ def as_trained(cells: Cells, seed: int = 0) -> NDArray[np.uint8]:
     return np.asarray((crops.permute(0, 2, 3, 1) * 255).round().to(torch.uint8))
 
 
-def plain(cells: Cells) -> NDArray[np.uint8]:
-    """The crops (N, 64, 64, 3) uint8 as they are."""
-    low = (TILE_PX - CROP_PX) // 2
-    return np.ascontiguousarray(cells.tiles[:, low : low + CROP_PX, low : low + CROP_PX])
-
-
 def told_apart(
     seen: NDArray[np.float32], patch: NDArray[np.bool_], slide: NDArray[np.str_]
 ) -> tuple[float, tuple[float, float]]:
@@ -166,7 +149,7 @@ def measure(cells: Cells, device: Device) -> list[SourceControl]:
     classifier = load_classifier(device=device)
     rows = []
     for label, chosen, patch in matched(cells):
-        crops = plain(chosen)
+        crops = np.ascontiguousarray(middle(chosen.tiles))
         looks = {
             "ImageNet embedding": imagenet(crops),
             "ImageNet embedding, augmented as in training": imagenet(as_trained(chosen)),

@@ -44,8 +44,8 @@ class Cells:
     slide: NDArray[np.str_]
     detector_score: NDArray[np.float32]
 
-    def select(self, keep: NDArray[np.bool_]) -> "Cells":
-        """Those cells for which `keep` (N,) holds."""
+    def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> "Cells":
+        """Those cells for which `keep` (N,) holds, or the cells of some numbers in their order."""
         return Cells(
             self.tiles[keep],
             self.mitosis[keep],
@@ -53,6 +53,12 @@ class Cells:
             self.slide[keep],
             self.detector_score[keep],
         )
+
+
+def middle(tiles: NDArray[np.uint8], crop_px: int = CROP_PX) -> NDArray[np.uint8]:
+    """The crops (N, crop_px, crop_px, 3) in the middle of tiles (N, T, T, 3); a view."""
+    low = (tiles.shape[1] - crop_px) // 2
+    return tiles[:, low : low + crop_px, low : low + crop_px]
 
 
 def join(parts: Sequence[Cells]) -> Cells:
@@ -313,8 +319,7 @@ def predict(
     network: nn.Module, tiles: NDArray[np.uint8], batch: int = 256, crop_px: int = CROP_PX
 ) -> NDArray[np.float32]:
     """Logits (N,) of the cells in the middle of (N, 128, 128, 3) tiles."""
-    low = (tiles.shape[1] - crop_px) // 2
-    crops = tiles[:, low : low + crop_px, low : low + crop_px]
+    crops = middle(tiles, crop_px)
     parts = []
     with torch.inference_mode():
         for start in range(0, len(crops), batch):

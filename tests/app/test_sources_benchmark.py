@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app.benchmarks.sources import as_trained, matched, plain, told_apart
+from app.benchmarks.sources import as_trained, matched, told_apart
 from app.commands.benchmark import benchmark_app
 from core.errors import InputError
-from models.training.classifier_training import Cells
+from models.training.classifier_training import Cells, middle
 
 
 def cells(rng, stratum, n, *, slides, score=None):
@@ -58,9 +58,9 @@ def test_sources_are_matched_in_label_number_tissue_and_detector_score(both):
 def test_augmented_crops_look_different_and_are_the_same_again(both):
     few = both.select(np.arange(len(both.mitosis)) < 6)
     crops = as_trained(few)
-    assert crops.shape == plain(few).shape == (6, 64, 64, 3)
+    assert crops.shape == middle(few.tiles).shape == (6, 64, 64, 3)
     assert crops.dtype == np.uint8
-    assert not np.array_equal(crops, plain(few))
+    assert not np.array_equal(crops, middle(few.tiles))
     assert np.array_equal(crops, as_trained(few))
 
 

@@ -68,11 +68,13 @@ def read_info(folder: Path) -> AdapterInfo:
         return AdapterInfo(folder, folder.name, fault=f"{MANIFEST}: {error.strerror}.")
     except ValueError:
         return AdapterInfo(folder, folder.name, fault=f"{MANIFEST} is not valid JSON.")
-    if not isinstance(manifest, dict):
-        return AdapterInfo(folder, folder.name, fault=f"{MANIFEST} is not an adapter's manifest.")
     try:
         return _info(folder, manifest)
-    except (AttributeError, TypeError, ValueError):  # a key holds another kind of value
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+    ):  # no table, or a key holds another kind of value
         return AdapterInfo(folder, folder.name, fault=f"{MANIFEST} is not an adapter's manifest.")
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "freeze_norms",
     "list_adapters",
     "load_merged",
+    "manifest_for",
     "merged",
     "mode_of",
     "prepare",
@@ -183,6 +184,30 @@ def merged(model: nn.Module) -> nn.Module:
     if isinstance(model, PeftModel):
         model = model.merge_and_unload()
     return model.eval()
+
+
+def manifest_for(folder: Path, task: str) -> dict[str, Any]:
+    """The manifest of the adapter in `folder`.
+
+    Args:
+        folder: of the adapter.
+        task: what it must have been made for, one of `TASKS`.
+
+    Raises:
+        ModelError: there is none, or it was made for another task.
+    """
+    manifest = read_manifest(folder / MANIFEST)
+    if manifest.get("task", "mitosis") == task:
+        return manifest
+    if task == "mitosis":
+        raise ModelError(
+            f"The adapter {folder.name} tells atypical from normal mitoses; it finds none.",
+            "Choose one that was made for mitoses.",
+        )
+    raise ModelError(
+        f"The adapter {folder.name} finds mitoses; it does not tell atypical from normal ones.",
+        "Choose one that was made for atypical mitoses.",
+    )
 
 
 def load_merged(network: nn.Module, folder: Path, entry: Backbone) -> nn.Module:

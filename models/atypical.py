@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from core.errors import ModelError
 from core.ports import ModelOrigin
-from models.adapters import MANIFEST, WEIGHTS, load_merged, mode_of
+from models.adapters import MANIFEST, WEIGHTS, load_merged, manifest_for, mode_of
 from models.calibration import Calibration
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
@@ -24,7 +24,6 @@ from models.registry import (
     backbone,
     file_sha256,
     load_weights,
-    read_manifest,
     shipped,
     weights_folder,
 )
@@ -98,12 +97,7 @@ def load_atypical(
             another task.
     """
     folder = folder or weights_folder() / shipped("atypical")
-    manifest = read_manifest(folder / MANIFEST)
-    if manifest.get("task", "mitosis") != "atypical":
-        raise ModelError(
-            f"The adapter {folder.name} finds mitoses; it does not tell atypical from normal ones.",
-            "Choose one that was made for atypical mitoses.",
-        )
+    manifest = manifest_for(folder, "atypical")
     sha256 = file_sha256(folder / MANIFEST)
     try:
         entry = backbone(manifest["backbone"])

@@ -13,7 +13,7 @@ from models.calibration import Calibration, Levelling
 from models.crop_net import CropNet, QuarterTurns
 from models.device import Device, Runner, pick_device
 from models.embeddings import Embedder, EmbeddingCache, ProbeRunner
-from models.registry import Backbone, backbone, file_sha256, read_manifest, shipped, weights_folder
+from models.registry import Backbone, backbone, file_sha256, shipped, weights_folder
 
 
 class CropClassifier:
@@ -112,12 +112,7 @@ def load_classifier(
         raise ModelError(
             f"There is no adapter in {folder}.", "Choose a folder that `mitoscope adapt` wrote."
         )
-    manifest = read_manifest(adapter / adapters.MANIFEST)
-    if manifest.get("task", "mitosis") != "mitosis":
-        raise ModelError(
-            f"The adapter {adapter.name} tells atypical from normal mitoses; it finds none.",
-            "Choose one that was made for mitoses.",
-        )
+    manifest = adapters.manifest_for(adapter, "mitosis")
     sha256 = file_sha256(adapter / adapters.MANIFEST)
     try:
         entry = entry or backbone(manifest["backbone"])

@@ -24,15 +24,23 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Alternated measurements.")]
 
 
-def _models(device: str) -> "tuple[HeatmapDetector, CropClassifier]":
-    """The shipped models on a device; torch is only loaded by the commands that need it."""
+def _models(device: str, trained: Path | None = None) -> "tuple[HeatmapDetector, CropClassifier]":
+    """The shipped models on a device, or the classifier that `train classifier` wrote to a folder.
+
+    Torch is only loaded by the commands that need it.
+    """
     from models.classifier import load_classifier
     from models.detector import load_detector
     from models.device import pick_device, set_threads
 
     set_threads()
     picked = pick_device(device)
-    return load_detector(device=picked), load_classifier(device=picked)
+    detector = load_detector(device=picked)
+    if trained is None:
+        return detector, load_classifier(device=picked)
+    from app.training.classifier import load_trained
+
+    return detector, load_trained(trained, picked)
 
 
 @benchmark_app.command("quality")
@@ -51,12 +59,7 @@ def quality(
     from app.benchmarks.quality import SHIFTS, measure
     from models.training.data import load_frames
 
-    detector, classifier = _models(device)
-    if trained is not None:
-        from app.training.classifier import load_trained
-        from models.device import pick_device
-
-        classifier = load_trained(trained, pick_device(device))
+    detector, classifier = _models(device, trained)
     frames = [f for f in load_frames(data, mpp=classifier.mpp, slides=[slide]) if f.whole]
     if not frames:
         raise InputError(f"The data hold no screened frame of {slide}.")

@@ -275,8 +275,9 @@ def train(
     base = base_network(data, detector, out, plan, token)
     tuned = out / f"{TUNED}.safetensors"
     _save(base.backbone, tuned)
+    entry = tuned_backbone(out)
     cells = training_cells(data, detector, out_of_fold.load_all(detector, N_FOLDS), plan)
-    model = tune_on_fields(base, tuned_backbone(out), cells, plan, token)
+    model = tune_on_fields(base, entry, cells, plan, token)
     manifest = {
         "name": NAME,
         "mpp": MPP,
@@ -286,7 +287,6 @@ def train(
         "plan": asdict(plan),
         "training": {"slides": sorted(field_slides(data)), "patches": list(plan.patch_sets)},
     }
-    entry = tuned_backbone(out)
     adapters.save(model, out / NAME, entry, manifest)
     log.info("backbone %s has SHA-256 %s", tuned.name, entry.sha256)
     return out / NAME

@@ -13,6 +13,8 @@ from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
 UM2_PER_MM2 = 1e6
+#: Types of geometry that have an area.
+POLYGONAL = ("Polygon", "MultiPolygon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,9 @@ def valid_polygons(geometry: BaseGeometry) -> BaseGeometry:
         A polygon or multi-polygon, empty if nothing has an area.
     """
     whole = geometry if geometry.is_valid else shapely.make_valid(geometry)
-    if whole.geom_type in ("Polygon", "MultiPolygon"):
+    if whole.geom_type in POLYGONAL:
         return whole
-    parts = [p for p in shapely.get_parts(whole) if p.geom_type in ("Polygon", "MultiPolygon")]
-    return shapely.union_all(parts)
+    return shapely.union_all([p for p in shapely.get_parts(whole) if p.geom_type in POLYGONAL])
 
 
 def to_um(geometry0: BaseGeometry, mpp: Mpp) -> BaseGeometry:

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from core.analysis.tiling import Regions
 from core.errors import RegionError
-from core.geometry import valid_polygons
+from core.geometry import POLYGONAL, valid_polygons
 
 # QuPath's own classes that mean "leave this out" (Ignore*, Region*-less), and what people type.
 EXCLUDED_CLASS = re.compile(
@@ -29,7 +29,6 @@ EXCLUDED_CLASS = re.compile(
 QUPATH_IGNORED = "*"  # QuPath ends the names of classes that it ignores in measurements so
 
 MAX_BYTES = 256 * 2**20  # a region file of more is a mistake (cell outlines, an export of tiles)
-POLYGONAL = ("Polygon", "MultiPolygon")
 HINT = "Export the regions from QuPath as GeoJSON, in pixels of the full resolution."
 
 

@@ -48,13 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return STOPPED
     except BrokenPipeError:  # `mitoscope models list | head`: who asked has seen enough
         return STOPPED
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except Exception as error:  # noqa: BLE001  the outermost border: a bug is logged and named
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             say(UserError("The disk is full.", "Free some space on it, then ask again."))
             return WORLD
-        _log_bug()
-        return BUG
-    except Exception:  # noqa: BLE001  the outermost border: a bug is logged and named, not shown
         _log_bug()
         return BUG
 
